@@ -93,7 +93,8 @@ impl Surfaces {
             return;
         }
         let root = if segment.is_empty() { 0 } else { segment.split('/').count() };
-        let glue = if segment.is_empty() || mount.path.starts_with('-') { "" } else { "/" };
+        let joined = segment.is_empty() || mount.path.is_empty() || mount.path.starts_with('-');
+        let glue = if joined { "" } else { "/" };
         let pattern = format!("{segment}{glue}{}", mount.path);
         let hit = Hit { surface: row.surface, upgrade: mount.upgrade, root };
 
@@ -333,7 +334,7 @@ mod tests {
             let found = surfaces.locate(path, true).map(|it| (it.surface, it.upgrade));
             assert_eq!(found, Ok((surface, upgrade)), "{path}");
         }
-        // Without an upgrade n8n answers with the editor's page there.
+        // A plain request there is no chat: it must not pass for one.
         assert_eq!(locate("/chat"), Ok(Surface::Editor));
     }
 

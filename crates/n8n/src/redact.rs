@@ -41,7 +41,7 @@ pub fn redact(surface: Option<Surface>, path: &str, query: Option<&str>) -> Stri
 
 fn push_bounded(kept: &mut String, text: &str) {
     let room = LONGEST.saturating_sub(kept.len());
-    kept.extend(text.chars().filter(|c| c.is_ascii_graphic()).take(room));
+    kept.extend(text.chars().filter(char::is_ascii_graphic).take(room));
     if text.len() > room {
         kept.push('…');
     }

@@ -150,7 +150,8 @@ pub struct Mount {
     /// The segment that may be renamed.
     pub root: Root,
     /// The path below it: literal segments, `*` for any one segment, a final `**` for the path
-    /// itself and everything below.
+    /// itself and everything below; empty for the root itself. A path that begins with `-` goes
+    /// on in the root's own segment.
     pub path: &'static str,
     /// Whether an upgrade is answered there.
     pub upgrade: Upgrade,
@@ -220,7 +221,19 @@ const TRIGGER: Row = Row {
 /// `modules/oauth-server`, `modules/mcp`, `modules/instance-ai/browser`, and the templates of its
 /// public pages.
 static TABLE: [Row; 24] = [
-    Row { examples: &["/", "/signin", "/workflow/1", "/oauth/consent", "/webhook"], ..CLOSED },
+    Row {
+        // The last four look like other surfaces, and n8n answers them with the editor's page.
+        examples: &[
+            "/",
+            "/signin",
+            "/workflow/1",
+            "/webhook",
+            "/oauth/consent",
+            "/api",
+            "/healthz/x",
+        ],
+        ..CLOSED
+    },
     Row {
         surface: Surface::Assets,
         name: "assets",
@@ -320,7 +333,7 @@ static TABLE: [Row; 24] = [
     Row {
         surface: Surface::PublicApi,
         name: "public-api",
-        mounts: &[at(Root::PublicApi, "**")],
+        mounts: &[at(Root::PublicApi, "v1/**")],
         examples: &["/api/v1/workflows", "/api/v1/docs"],
         ..CLOSED
     },
@@ -401,7 +414,7 @@ static TABLE: [Row; 24] = [
         surface: Surface::McpServer,
         name: "mcp-server",
         lifetime: Lifetime::Stream,
-        mounts: &[at(Root::Fixed, "mcp-server/http/**")],
+        mounts: &[at(Root::Fixed, "mcp-server/http")],
         examples: &["/mcp-server/http"],
         ..CLOSED
     },
@@ -435,7 +448,7 @@ static TABLE: [Row; 24] = [
         surface: Surface::Health,
         name: "health",
         audience: Audience::Nobody,
-        mounts: &[at(Root::Health, "**")],
+        mounts: &[at(Root::Health, ""), at(Root::Health, "readiness")],
         examples: &["/healthz", "/healthz/readiness"],
         ..CLOSED
     },
@@ -443,7 +456,7 @@ static TABLE: [Row; 24] = [
         surface: Surface::Metrics,
         name: "metrics",
         audience: Audience::Nobody,
-        mounts: &[at(Root::Fixed, "metrics/**")],
+        mounts: &[at(Root::Fixed, "metrics")],
         examples: &["/metrics"],
         ..CLOSED
     },
@@ -470,12 +483,13 @@ static TABLE: [Row; 24] = [
 /// Source: n8n `modules/data-table`, `modules/chat-hub`, `public-api` (multer).
 pub(crate) const UPLOADS: [(Surface, &str); 3] = [
     (Surface::Rest, "data-tables/uploads"),
-    (Surface::Rest, "chat"),
+    (Surface::Rest, "chat/agents"),
     (Surface::PublicApi, "v1/n8n-packages/import"),
 ];
 
 impl Surface {
     /// Every surface, in the table's order.
+    #[must_use]
     pub fn all() -> impl ExactSizeIterator<Item = Self> + Clone {
         TABLE.iter().map(|row| row.surface)
     }

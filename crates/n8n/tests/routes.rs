@@ -2,8 +2,6 @@
 //! `surface path methods`. After a change of the table, `UPDATE_EXPECT=1 cargo test` rewrites the
 //! first column; the difference is what the change does.
 
-use std::fmt::Write;
-
 use expect_test::expect_file;
 use gateway_n8n::{Endpoints, Surfaces};
 
@@ -20,18 +18,18 @@ fn sample(route: &str) -> String {
 /// might.
 fn classified(endpoints: &Endpoints, spell: impl Fn(String) -> String) -> String {
     let surfaces = Surfaces::new(endpoints);
-    let mut lines = String::new();
-    for line in ROUTES.lines() {
-        let mut columns = line.split(' ').skip(1);
-        let (route, methods) = (columns.next().unwrap(), columns.next().unwrap());
-        let path = spell(sample(route));
-        let surface = match surfaces.locate(&path, methods == "UPGRADE") {
+    let again = |line: &str| {
+        let [_, route, methods] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("not `surface path methods`: {line}");
+        };
+        let located = surfaces.locate(&spell(sample(route)), methods == "UPGRADE");
+        let surface = match located {
             Ok(located) => located.surface.name().to_owned(),
             Err(ambiguity) => ambiguity.to_string(),
         };
-        writeln!(lines, "{surface} {route} {methods}").unwrap();
-    }
-    lines
+        format!("{surface} {route} {methods}\n")
+    };
+    ROUTES.lines().map(again).collect()
 }
 
 #[test]

@@ -1,1 +1,26 @@
-//! x
+//! What is decided. A decision is a pure function of the policy, the request's head and what is
+//! known of the client, so that it can be printed, replayed, fuzzed and explained.
+//!
+//! There is no input or output here, no clock, no randomness, no log and no file format: whoever
+//! carries a decision out brings those.
+
+#![forbid(unsafe_code)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod access;
+mod client;
+mod decide;
+mod host;
+mod network;
+mod reason;
+mod rules;
+mod source;
+
+pub use access::{Access, Who};
+pub use client::{Cdn, Client, Clients, Trusted, canonical};
+pub use decide::{Permit, Policy, Question, Refusal, Step, Steps, Verdict};
+pub use host::{Authority, Hosts, InvalidAuthority, PublicHost};
+pub use network::{Membership, Network, PrefixSet};
+pub use reason::{Level, Reason};
+pub use rules::{PathRules, Rule};
+pub use source::{Place, Source};

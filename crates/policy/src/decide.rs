@@ -1,0 +1,343 @@
+//! The decision.
+
+use std::{fmt, sync::Arc};
+
+use gateway_n8n::{Lifetime, Located, Process, Surface, Surfaces};
+use http::{Method, Version, header, request};
+
+use crate::{
+    Access, Authority, Client, Clients, Hosts, Network, PathRules, PublicHost, Reason, Source,
+};
+
+/// What an operator wants.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The hosts that are served.
+    pub hosts: Hosts,
+    /// How clients are told apart.
+    pub clients: Clients,
+    /// Where n8n mounts its surfaces.
+    pub surfaces: Surfaces,
+    /// Networks that are refused everywhere.
+    pub deny: Vec<(Arc<Network>, Source)>,
+    /// Who may call what.
+    pub access: Access,
+    /// The largest body in bytes, by surface in the order of [`Surface::all`].
+    pub bodies: Vec<PathRules<u64>>,
+}
+
+/// What is asked: a request's head and what the connection knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'q> {
+    /// The head.
+    pub head: &'q request::Parts,
+    /// The name of the TLS handshake, if it gave one.
+    pub sni: Option<&'q str>,
+    /// Who asks.
+    pub client: Client,
+}
+
+/// That a request may pass, and how. Only [`Policy::decide`] makes one.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    surface: Surface,
+    authority: String,
+    body_limit: u64,
+    upgrade: bool,
+    key: Client,
+}
+
+/// That a request may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// The surface that was asked for, if that far was come.
+    pub surface: Option<Surface>,
+    /// What of the policy refused it, if a rule did.
+    pub source: Option<Source>,
+}
+
+/// A decision.
+pub type Verdict = Result<Permit, Refusal>;
+
+/// One step of a decision, for a person to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `body`, `upgrade`.
+    pub asked: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What of the policy said so.
+    pub source: Option<Source>,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<8} {}", self.asked, self.found)?;
+        self.source.map_or(Ok(()), |source| write!(f, " ({source})"))
+    }
+}
+
+/// Whoever wants to know how a decision was reached; `()` does not.
+pub trait Steps {
+    /// Takes one step down.
+    fn note(&mut self, step: impl FnOnce() -> Step);
+}
+
+impl Steps for () {
+    fn note(&mut self, _: impl FnOnce() -> Step) {}
+}
+
+impl Steps for Vec<Step> {
+    fn note(&mut self, step: impl FnOnce() -> Step) {
+        self.push(step());
+    }
+}
+
+impl Permit {
+    /// The surface that may be reached.
+    #[must_use]
+    pub fn surface(&self) -> Surface {
+        self.surface
+    }
+
+    /// How long the exchange may live.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        match (self.surface.row().lifetime, self.upgrade) {
+            // Without an upgrade the same surfaces answer with streams.
+            (Lifetime::Upgrade, false) => Lifetime::Stream,
+            (lifetime, _) => lifetime,
+        }
+    }
+
+    /// Which n8n process serves it in queue mode.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        self.surface.row().process
+    }
+
+    /// The public host as the policy spells it, with the port that the client used.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The largest body in bytes.
+    #[must_use]
+    pub fn body_limit(&self) -> u64 {
+        self.body_limit
+    }
+
+    /// Whether the request may become a WebSocket.
+    #[must_use]
+    pub fn upgrade(&self) -> bool {
+        self.upgrade
+    }
+
+    /// Who may pass.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.key
+    }
+}
+
+impl Policy {
+    /// Whether the request may pass.
+    ///
+    /// # Errors
+    ///
+    /// The refusal.
+    pub fn decide(&self, question: Question<'_>) -> Verdict {
+        self.decide_with(question, &mut ())
+    }
+
+    /// Whether the request may pass, each step noted down.
+    ///
+    /// # Errors
+    ///
+    /// The refusal.
+    pub fn decide_with(&self, question: Question<'_>, steps: &mut impl Steps) -> Verdict {
+        let (authority, host) = self.host(question, steps)?;
+        let wants_upgrade = asks_for_websocket(question.head);
+        let located = self.locate(question, wants_upgrade, steps)?;
+        self.admit(question, host, located, steps)?;
+        let body_limit = self.body(question, located, steps)?;
+        let upgrade = wants_upgrade && located.upgrade;
+        if wants_upgrade {
+            steps.note(|| Step {
+                asked: "upgrade",
+                found: if upgrade { "becomes a WebSocket" } else { "stripped: not answered here" }
+                    .to_owned(),
+                source: None,
+            });
+        }
+        let (surface, key) = (located.surface, question.client);
+        Ok(Permit { surface, authority, body_limit, upgrade, key })
+    }
+
+    fn host(
+        &self,
+        question: Question<'_>,
+        steps: &mut impl Steps,
+    ) -> Result<(String, PublicHost), Refusal> {
+        let refuse = |reason| Refusal { reason, surface: None, source: None };
+        let claimed = claimed_host(question.head).ok_or_else(|| refuse(Reason::BadHost))?;
+        let found = self.hosts.find(claimed.host);
+        steps.note(|| Step {
+            asked: "host",
+            found: match found {
+                Some((_, PublicHost::Only)) => format!("{claimed} serves everything"),
+                Some((_, PublicHost::Site)) => format!("{claimed} is site.host"),
+                Some((_, PublicHost::Webhooks)) => format!("{claimed} is site.webhook_host"),
+                None => format!("{claimed} is not a host of the policy"),
+            },
+            source: None,
+        });
+        let (name, host) = found.ok_or_else(|| refuse(Reason::UnknownHost))?;
+        if question.sni.is_some_and(|sni| !sni.eq_ignore_ascii_case(name)) {
+            steps.note(|| Step {
+                asked: "host",
+                found: "the TLS handshake was for another host".to_owned(),
+                source: None,
+            });
+            return Err(refuse(Reason::HostMismatch));
+        }
+        Ok((Authority { host: name, port: claimed.port }.to_string(), host))
+    }
+
+    fn locate<'q>(
+        &self,
+        question: Question<'q>,
+        upgrade: bool,
+        steps: &mut impl Steps,
+    ) -> Result<Located<'q>, Refusal> {
+        let path = question.head.uri.path();
+        let located = self.surfaces.locate(path, upgrade);
+        steps.note(|| Step {
+            asked: "path",
+            found: match located {
+                Ok(located) => format!("surface `{}`", located.surface.name()),
+                Err(ambiguity) => format!("can be read in more than one way: {ambiguity}"),
+            },
+            source: None,
+        });
+        let reason = Reason::AmbiguousPath;
+        located.map_err(|_| Refusal { reason, surface: None, source: None })
+    }
+
+    fn admit(
+        &self,
+        question: Question<'_>,
+        host: PublicHost,
+        located: Located<'_>,
+        steps: &mut impl Steps,
+    ) -> Result<(), Refusal> {
+        let surface = located.surface;
+        let refuse = |reason, source| Refusal { reason, surface: Some(surface), source };
+        let address = question.client.address;
+        steps.note(|| Step { asked: "client", found: address.to_string(), source: None });
+        if let Some((network, source)) = self.deny.iter().find(|(it, _)| it.contains(address)) {
+            steps.note(|| Step {
+                asked: "deny",
+                found: format!("in `{}`", network.name()),
+                source: Some(*source),
+            });
+            return Err(refuse(Reason::Denied, Some(*source)));
+        }
+        if !host.serves(surface.row().origin) {
+            steps.note(|| Step {
+                asked: "host",
+                found: "the surface is served by the other host".to_owned(),
+                source: None,
+            });
+            return Err(refuse(Reason::OtherHost, None));
+        }
+        let rule = self.access.find(surface, located.tail);
+        let rule = rule.map_err(|_| refuse(Reason::AmbiguousPath, None))?;
+        let open = rule.value.includes(address);
+        steps.note(|| Step {
+            asked: "access",
+            found: if open { "open to this client" } else { "closed to this client" }.to_owned(),
+            source: Some(rule.source),
+        });
+        if open { Ok(()) } else { Err(refuse(Reason::Closed, Some(rule.source))) }
+    }
+
+    fn body(
+        &self,
+        question: Question<'_>,
+        located: Located<'_>,
+        steps: &mut impl Steps,
+    ) -> Result<u64, Refusal> {
+        let surface = located.surface;
+        let refuse = |reason, source| Refusal { reason, surface: Some(surface), source };
+        let mut expected = question.head.headers.get_all(header::EXPECT).iter();
+        if expected.any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            return Err(refuse(Reason::Expectation, None));
+        }
+        let Some(rules) = self.bodies.get(surface as usize) else { return Ok(0) };
+        let rule = rules.find(surface, located.tail);
+        let rule = rule.map_err(|_| refuse(Reason::AmbiguousPath, None))?;
+        let length = question.head.headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > rule.value) {
+            steps.note(|| Step {
+                asked: "body",
+                found: format!("larger than {} bytes", rule.value),
+                source: Some(rule.source),
+            });
+            return Err(refuse(Reason::BodyTooLarge, Some(rule.source)));
+        }
+        Ok(rule.value)
+    }
+}
+
+/// The one authority that the head names: in its target, in its one `Host`, or alike in both
+/// (RFC 9112 3.2, RFC 9113 8.3.1).
+fn claimed_host(head: &request::Parts) -> Option<Authority<'_>> {
+    let mut fields = head.headers.get_all(header::HOST).iter();
+    let field = match (fields.next(), fields.next()) {
+        (None, _) => None,
+        (Some(field), None) => Some(Authority::parse(field.to_str().ok()?).ok()?),
+        (Some(_), Some(_)) => return None,
+    };
+    let target = match head.uri.authority() {
+        Some(authority) => Some(Authority::parse(authority.as_str()).ok()?),
+        None => None,
+    };
+    match (target, field) {
+        (Some(target), Some(field)) => {
+            let same = target.host.eq_ignore_ascii_case(field.host) && target.port == field.port;
+            same.then_some(target)
+        }
+        (target, field) => target.or(field),
+    }
+}
+
+/// Whether the request is a WebSocket's opening handshake (RFC 6455 4.1) and nothing besides.
+fn asks_for_websocket(head: &request::Parts) -> bool {
+    let mut upgrade = head.headers.get_all(header::UPGRADE).iter();
+    let websocket =
+        upgrade.next().is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let alone = upgrade.next().is_none();
+    let mut tokens = head.headers.get_all(header::CONNECTION).iter();
+    let named = tokens.any(|field| {
+        field
+            .as_bytes()
+            .split(|b| *b == b',')
+            .any(|it| it.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    });
+    let bodiless = !head.headers.contains_key(header::TRANSFER_ENCODING)
+        && head.headers.get(header::CONTENT_LENGTH).is_none_or(|it| it == "0");
+    websocket
+        && alone
+        && named
+        && bodiless
+        && head.method == Method::GET
+        && head.version == Version::HTTP_11
+}
+
+#[cfg(test)]
+mod tests;

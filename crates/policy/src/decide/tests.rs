@@ -1,0 +1,211 @@
+use std::net::IpAddr;
+
+use gateway_n8n::Endpoints;
+use http::Request;
+
+use super::*;
+use crate::{Place, PrefixSet, Trusted, Who};
+
+const LINE: Source = Source::Written(Place { line: 5, column: 1 });
+
+fn network(name: &str, prefix: &str) -> Arc<Network> {
+    let prefixes = std::iter::once(prefix.parse().unwrap()).collect::<PrefixSet>();
+    Arc::new(Network::new(name, prefixes, Vec::new()))
+}
+
+/// Editor for 192.0.2.0/24, scanners at 198.51.100.0/24 refused, `n8n.test` and `hooks.test`.
+fn policy() -> Policy {
+    let team = Who::Networks(vec![network("team", "192.0.2.0/24")]);
+    let mut access = Access::new(&team, LINE);
+    access.set(Surface::Rest, "community-packages", Who::Nobody, LINE);
+    access.set(Surface::Webhook, "stripe", Who::Nobody, LINE);
+    let body = |surface: Surface| PathRules::new(surface.row().bodies.limit(), Source::Default);
+    Policy {
+        hosts: Hosts::new("n8n.test", None),
+        clients: Clients { trusted: Trusted::default(), ipv6_prefix: 64 },
+        surfaces: Surfaces::new(&Endpoints::default()),
+        deny: vec![(network("scanners", "198.51.100.0/24"), LINE)],
+        access,
+        bodies: Surface::all().map(body).collect(),
+    }
+}
+
+fn head(lines: &str) -> request::Parts {
+    let mut lines = lines.lines();
+    let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
+    let mut request = Request::builder().method(method).uri(target);
+    for line in lines {
+        let (name, value) = line.split_once(": ").unwrap();
+        request = request.header(name, value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+fn client(policy: &Policy, from: &str) -> Client {
+    policy.clients.client(from.parse::<IpAddr>().unwrap())
+}
+
+fn decide(policy: &Policy, from: &str, lines: &str) -> Result<&'static str, &'static str> {
+    let client = client(policy, from);
+    let head = head(lines);
+    let verdict = policy.decide(Question { head: &head, sni: Some("n8n.test"), client });
+    verdict.map(|permit| permit.surface().name()).map_err(|refusal| refusal.reason.name())
+}
+
+const TEAM: &str = "192.0.2.1";
+const STRANGER: &str = "203.0.113.1";
+
+#[test]
+fn decides_by_surface_and_by_path() {
+    let cases = [
+        (TEAM, "GET /", Ok("editor")),
+        (STRANGER, "GET /", Err("closed")),
+        (TEAM, "GET /rest/settings", Ok("rest")),
+        (STRANGER, "GET /rest/settings", Err("closed")),
+        (TEAM, "POST /rest/community-packages", Err("closed")),
+        (TEAM, "POST /REST/Community-Packages/", Err("closed")),
+        (TEAM, "POST /rest/%63ommunity-packages", Err("ambiguous_path")),
+        (STRANGER, "POST /webhook/orders", Ok("webhook")),
+        (STRANGER, "POST /webhook/stripe", Err("closed")),
+        (STRANGER, "POST /webhook/%73tripe/x", Err("closed")),
+        (STRANGER, "POST /webhook/a%2Fb", Ok("webhook")),
+        (STRANGER, "GET /webhook-test/orders", Err("closed")),
+        (TEAM, "GET /webhook-test/orders", Ok("webhook-test")),
+        (STRANGER, "GET /rest/oauth2-credential/callback", Ok("oauth-callback")),
+        (TEAM, "GET /metrics", Err("closed")),
+        (TEAM, "GET /healthz", Err("closed")),
+        (TEAM, "POST /rest/e2e/reset", Err("closed")),
+        (TEAM, "GET //rest/settings", Err("ambiguous_path")),
+        ("198.51.100.7", "POST /webhook/orders", Err("denied")),
+    ];
+    let policy = policy();
+    for (from, line, expected) in cases {
+        let lines = format!("{line}\nhost: n8n.test");
+        assert_eq!(decide(&policy, from, &lines), expected, "{from} {line}");
+    }
+}
+
+/// What strangers reach with the editor closed: these and nothing else.
+#[test]
+fn each_hole_is_open_and_nothing_else() {
+    let open = [
+        "page-assets",
+        "oauth-callback",
+        "webhook",
+        "webhook-waiting",
+        "form",
+        "form-waiting",
+        "chat",
+    ];
+    let policy = policy();
+    for surface in Surface::all() {
+        let socket = surface == Surface::Chat || surface == Surface::BrowserUse;
+        let headers = if socket { "\nconnection: Upgrade\nupgrade: websocket" } else { "" };
+        for example in surface.row().examples {
+            let lines = format!("GET {example}\nhost: n8n.test{headers}");
+            let expected =
+                if open.contains(&surface.name()) { Ok(surface.name()) } else { Err("closed") };
+            assert_eq!(decide(&policy, STRANGER, &lines), expected, "{example}");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_is_not_named_hears_nothing() {
+    let cases = [
+        ("GET /\nhost: N8N.test", Ok("editor")),
+        ("GET /\nhost: n8n.test:8443", Ok("editor")),
+        ("GET https://n8n.test/\nhost: n8n.test", Ok("editor")),
+        ("GET https://n8n.test/", Ok("editor")),
+        ("GET /", Err("bad_host")),
+        ("GET /\nhost: ", Err("bad_host")),
+        ("GET /\nhost: n8n.test\nhost: n8n.test", Err("bad_host")),
+        ("GET https://n8n.test/\nhost: evil.test", Err("bad_host")),
+        ("GET /\nhost: n8n.test, evil.test", Err("bad_host")),
+        ("GET /\nhost: evil.test", Err("unknown_host")),
+        ("GET /\nhost: 192.0.2.1", Err("unknown_host")),
+    ];
+    for (lines, expected) in cases {
+        assert_eq!(decide(&policy(), TEAM, lines), expected, "{lines}");
+    }
+}
+
+#[test]
+fn two_hosts_part_the_surfaces() {
+    let mut policy = policy();
+    policy.hosts = Hosts::new("n8n.test", Some("hooks.test"));
+    let ask = |sni: &str, line: &str| {
+        let head = head(&format!("{line}\nhost: {sni}"));
+        let client = policy.clients.client(TEAM.parse().unwrap());
+        let verdict = policy.decide(Question { head: &head, sni: Some(sni), client });
+        verdict.map(|permit| permit.surface().name()).map_err(|refusal| refusal.reason.name())
+    };
+    assert_eq!(ask("n8n.test", "GET /"), Ok("editor"));
+    assert_eq!(ask("hooks.test", "GET /"), Err("other_host"));
+    assert_eq!(ask("hooks.test", "GET /webhook/x"), Ok("webhook"));
+    assert_eq!(ask("n8n.test", "GET /webhook/x"), Err("other_host"));
+    assert_eq!(ask("hooks.test", "GET /webhook-test/x"), Ok("webhook-test"));
+    assert_eq!(ask("hooks.test", "GET /static/n8n-logo.png"), Ok("page-assets"));
+    let head = head("GET /\nhost: n8n.test");
+    let client = policy.clients.client(TEAM.parse().unwrap());
+    let verdict = policy.decide(Question { head: &head, sni: Some("hooks.test"), client });
+    assert_eq!(verdict.map(|_| ()).map_err(|it| it.reason), Err(Reason::HostMismatch));
+}
+
+#[test]
+fn bodies_are_limited_before_they_are_read() {
+    let mib = |n: u64| n << 20;
+    let cases = [
+        ("/webhook/x", mib(200), Ok("webhook")),
+        ("/webhook/x", mib(200) + 1, Err("body_too_large")),
+        ("/rest/workflows", mib(16), Ok("rest")),
+        ("/rest/workflows", mib(16) + 1, Err("body_too_large")),
+    ];
+    for (path, length, expected) in cases {
+        let lines = format!("POST {path}\nhost: n8n.test\ncontent-length: {length}");
+        assert_eq!(decide(&policy(), TEAM, &lines), expected, "{path} {length}");
+    }
+    let lines = "POST /webhook/x\nhost: n8n.test\nexpect: 200-ok";
+    assert_eq!(decide(&policy(), TEAM, lines), Err("expectation"));
+}
+
+#[test]
+fn only_a_clean_websocket_on_its_own_path_is_upgraded() {
+    let upgraded = |lines: &str| {
+        let head = head(lines);
+        let client = policy().clients.client(TEAM.parse().unwrap());
+        policy().decide(Question { head: &head, sni: None, client }).is_ok_and(|it| it.upgrade())
+    };
+    let ask = |line: &str, upgrade: &str| {
+        upgraded(&format!(
+            "{line}\nhost: n8n.test\nconnection: keep-alive, Upgrade\nupgrade: {upgrade}"
+        ))
+    };
+    assert!(ask("GET /rest/push?pushRef=1", "websocket"));
+    assert!(ask("GET /chat", "WebSocket"));
+    assert!(!ask("GET /rest/push", "h2c"));
+    assert!(!ask("GET /rest/push", "websocket, h2c"));
+    assert!(!ask("POST /rest/push", "websocket"));
+    assert!(!ask("GET /rest/settings", "websocket"));
+    assert!(!upgraded("GET /rest/push\nhost: n8n.test\nupgrade: websocket"));
+}
+
+#[test]
+fn a_decision_explains_itself() {
+    let policy = policy();
+    let head = head("POST /webhook/stripe\nhost: n8n.test");
+    let mut steps = Vec::new();
+    let client = policy.clients.client(STRANGER.parse().unwrap());
+    let question = Question { head: &head, sni: None, client };
+    assert!(policy.decide_with(question, &mut steps).is_err());
+    let told: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "host     n8n.test serves everything",
+            "path     surface `webhook`",
+            "client   203.0.113.1",
+            "access   closed to this client (line 5)",
+        ]
+    );
+}

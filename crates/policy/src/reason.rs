@@ -1,0 +1,133 @@
+//! The table of reasons: every way a request can be refused, and nothing else of it.
+
+use http::StatusCode;
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// The authority of the request is missing, doubled or malformed.
+    BadHost,
+    /// A host that the policy does not name.
+    UnknownHost,
+    /// The TLS handshake was for another host than the request.
+    HostMismatch,
+    /// A path that n8n and another reader could route differently.
+    AmbiguousPath,
+    /// The client is in a network that is refused everywhere.
+    Denied,
+    /// The surface is closed to this client.
+    Closed,
+    /// The surface is served by the other host.
+    OtherHost,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
+    /// The body is larger than n8n takes.
+    BodyTooLarge,
+    /// The client stopped sending its body.
+    BodyStalled,
+    /// The client's bytes stopped being an HTTP body.
+    BodyMalformed,
+}
+
+/// How loud a refusal is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Every day.
+    Info,
+    /// Somebody tries something.
+    Warn,
+}
+
+struct Row {
+    reason: Reason,
+    name: &'static str,
+    status: StatusCode,
+    level: Level,
+    /// What the stranger may read. A closed surface says no more than that there is nothing.
+    text: &'static str,
+}
+
+const fn row(
+    reason: Reason,
+    name: &'static str,
+    status: StatusCode,
+    level: Level,
+    text: &'static str,
+) -> Row {
+    Row { reason, name, status, level, text }
+}
+
+const NOTHING: &str = "There is nothing here.";
+
+#[rustfmt::skip]
+static TABLE: [Row; 11] = [
+    row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, "The request names no valid host."),
+    row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, "This host is not served here."),
+    row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, "The connection was made for another host."),
+    row(Reason::AmbiguousPath, "ambiguous_path", StatusCode::BAD_REQUEST, Level::Warn, "The path can be read in more than one way."),
+    row(Reason::Denied, "denied", StatusCode::NOT_FOUND, Level::Info, NOTHING),
+    row(Reason::Closed, "closed", StatusCode::NOT_FOUND, Level::Info, NOTHING),
+    row(Reason::OtherHost, "other_host", StatusCode::NOT_FOUND, Level::Info, NOTHING),
+    row(Reason::Expectation, "expectation", StatusCode::EXPECTATION_FAILED, Level::Info, "Only 100-continue can be expected."),
+    row(Reason::BodyTooLarge, "body_too_large", StatusCode::PAYLOAD_TOO_LARGE, Level::Info, "The body is too large."),
+    row(Reason::BodyStalled, "body_stalled", StatusCode::REQUEST_TIMEOUT, Level::Info, "The body stopped arriving."),
+    row(Reason::BodyMalformed, "body_malformed", StatusCode::BAD_REQUEST, Level::Info, "The body is malformed."),
+];
+
+impl Reason {
+    /// Every reason, in the table's order.
+    #[must_use]
+    pub fn all() -> impl ExactSizeIterator<Item = Self> {
+        TABLE.iter().map(|row| row.reason)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the table has a row for each variant, in order")]
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
+    /// The short, stable name of metrics and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The status the client gets.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.row().status
+    }
+
+    /// How loud it is in the log.
+    #[must_use]
+    pub fn level(self) -> Level {
+        self.row().level
+    }
+
+    /// What the client may read.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        self.row().text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_enum() {
+        for (at, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.reason as usize, at, "{}", row.name);
+            assert!(row.status.is_client_error());
+        }
+    }
+
+    #[test]
+    fn what_is_closed_cannot_be_told_from_what_is_denied() {
+        let seen = |reason: Reason| (reason.status(), reason.text());
+        assert_eq!(seen(Reason::Closed), seen(Reason::Denied));
+        assert_eq!(seen(Reason::Closed), seen(Reason::OtherHost));
+    }
+}

@@ -1,0 +1,135 @@
+//! Values by path below a surface; the longest path wins.
+
+use std::borrow::Cow;
+
+use gateway_n8n::{Surface, Tail};
+use percent_encoding::percent_decode_str;
+
+use crate::Source;
+
+/// A value and the line it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule<T> {
+    /// The path below the surface it holds for; empty for the surface itself.
+    pub path: String,
+    /// The value.
+    pub value: T,
+    /// What made it.
+    pub source: Source,
+}
+
+/// The rules of one surface.
+#[derive(Clone, Debug)]
+pub struct PathRules<T> {
+    root: Rule<T>,
+    /// Longest first.
+    below: Vec<Rule<T>>,
+}
+
+/// A segment that another reader would compare otherwise than n8n does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Encoded;
+
+impl<T> PathRules<T> {
+    /// Rules with `value` for the whole surface.
+    pub fn new(value: T, source: Source) -> Self {
+        Self { root: Rule { path: String::new(), value, source }, below: Vec::new() }
+    }
+
+    /// Adds a rule for `path` (no slashes at its ends) and everything below it. A second rule for
+    /// the same path replaces the first.
+    pub fn insert(&mut self, path: &str, value: T, source: Source) {
+        let rule = Rule { path: path.to_owned(), value, source };
+        if path.is_empty() {
+            self.root = rule;
+            return;
+        }
+        self.below.retain(|other| other.path != path);
+        self.below.push(rule);
+        self.below.sort_by_key(|rule| std::cmp::Reverse(rule.path.split('/').count()));
+    }
+
+    /// Every rule, the surface's own first.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule<T>> {
+        std::iter::once(&self.root).chain(&self.below)
+    }
+
+    /// The rule for `tail`, compared as n8n itself compares it on this surface: a webhook's name
+    /// is decoded once and looked up as it is spelled; a route is matched undecoded, in any case.
+    pub(crate) fn find(&self, surface: Surface, tail: &str) -> Result<&Rule<T>, Encoded> {
+        if self.below.is_empty() {
+            return Ok(&self.root);
+        }
+        let kind = surface.row().tail;
+        let tail = match kind {
+            Tail::Secret => percent_decode_str(tail).decode_utf8_lossy(),
+            Tail::Plain => Cow::Borrowed(tail),
+        };
+        for rule in &self.below {
+            if is_below(kind, &rule.path, &tail)? {
+                return Ok(rule);
+            }
+        }
+        Ok(&self.root)
+    }
+}
+
+fn is_below(kind: Tail, path: &str, tail: &str) -> Result<bool, Encoded> {
+    let mut segments = tail.split('/');
+    for wanted in path.split('/') {
+        let Some(segment) = segments.next() else { return Ok(false) };
+        let same = match kind {
+            Tail::Secret => segment == wanted,
+            Tail::Plain if segment.contains('%') => {
+                let decoded = percent_decode_str(segment).decode_utf8_lossy();
+                if decoded.eq_ignore_ascii_case(wanted) {
+                    return Err(Encoded);
+                }
+                false
+            }
+            Tail::Plain => segment.eq_ignore_ascii_case(wanted),
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> PathRules<u8> {
+        let mut rules = PathRules::new(0, Source::Default);
+        rules.insert("a", 1, Source::Default);
+        rules.insert("a/b", 2, Source::Default);
+        rules
+    }
+
+    fn find(surface: Surface, tail: &str) -> Result<u8, Encoded> {
+        rules().find(surface, tail).map(|rule| rule.value)
+    }
+
+    #[test]
+    fn the_longest_path_wins_at_whole_segments() {
+        for (tail, value) in [("", 0), ("a", 1), ("a/b", 2), ("a/b/c", 2), ("a/bc", 1), ("ab", 0)] {
+            assert_eq!(find(Surface::Rest, tail), Ok(value), "{tail}");
+            assert_eq!(find(Surface::Webhook, tail), Ok(value), "{tail}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_is_compared_decoded_and_as_spelled() {
+        assert_eq!(find(Surface::Webhook, "%61"), Ok(1));
+        assert_eq!(find(Surface::Webhook, "a%2Fb"), Ok(2));
+        assert_eq!(find(Surface::Webhook, "A"), Ok(0));
+    }
+
+    #[test]
+    fn a_route_is_compared_in_any_case_and_never_decoded() {
+        assert_eq!(find(Surface::Rest, "A/B"), Ok(2));
+        assert_eq!(find(Surface::Rest, "%61"), Err(Encoded));
+        assert_eq!(find(Surface::Rest, "x/%61"), Ok(0));
+    }
+}
