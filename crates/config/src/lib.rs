@@ -1,1 +1,32 @@
-//! x
+//! YAML becomes settings and a policy, or a list of problems, each with its place and a hint.
+//!
+//! The file's own form ([`raw`](schema)) is private and strict; what comes out cannot be wrong.
+//! Every default of the product stands in this crate. It opens no socket: files, environment and
+//! DNS answers come through a [`World`].
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod at;
+mod compile;
+mod de;
+mod effective;
+mod networks;
+mod problem;
+mod raw;
+mod secret;
+mod settings;
+mod text;
+mod world;
+mod yaml;
+
+pub use compile::{Config, Invalid, load};
+pub use effective::effective;
+pub use problem::{Problem, Problems, Severity};
+pub use raw::schema;
+pub use secret::Secret;
+pub use settings::{
+    Admin, Backend, Certificate, Connections, Listen, Log, LogFormat, LogLevel, N8n, Settings,
+    Timeouts, Tls, TlsVersion,
+};
+pub use world::{Answers, Needs, System, World};

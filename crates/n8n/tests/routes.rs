@@ -22,8 +22,8 @@ fn classified(endpoints: &Endpoints, spell: impl Fn(String) -> String) -> String
         let [_, route, methods] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("not `surface path methods`: {line}");
         };
-        let located = surfaces.locate(&spell(sample(route)), methods == "UPGRADE");
-        let surface = match located {
+        let path = spell(sample(route));
+        let surface = match surfaces.locate(&path, methods == "UPGRADE") {
             Ok(located) => located.surface.name().to_owned(),
             Err(ambiguity) => ambiguity.to_string(),
         };

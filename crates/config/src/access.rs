@@ -1,0 +1,193 @@
+//! Who may call what: the file's `access` and `deny`, and the body limits by surface.
+
+use std::sync::Arc;
+
+use gateway_n8n::{Bodies, Endpoints, Root, Surface, Surfaces, Tail, Upgrade};
+use gateway_policy::{Access, Network, PathRules, Place, Source, Who};
+
+use crate::{
+    at::{At, Keyed, OneOrMany},
+    de::Session,
+    networks::{Networks, prefix},
+    problem::did_you_mean,
+    text::Size,
+};
+
+/// n8n as the file describes it, and whom the problems go to.
+pub(crate) struct Surroundings<'s> {
+    pub(crate) endpoints: &'s Endpoints,
+    pub(crate) surfaces: &'s Surfaces,
+    pub(crate) networks: &'s Networks,
+    pub(crate) session: &'s Session<'s>,
+}
+
+pub(crate) fn access(
+    raw: Option<At<Keyed<OneOrMany<String>>>>,
+    around: &Surroundings<'_>,
+) -> Access {
+    let mut rules = Vec::new();
+    for (key, value) in raw.and_then(|raw| raw.value).unwrap_or_default().0 {
+        let target = target(&key, around);
+        let who = value.value.map(|list| who(value.place, list, around));
+        if let (Some((surface, path)), Some(Some(who))) = (target, who) {
+            rules.push((surface, path, who, key.place));
+        }
+    }
+    let editor =
+        rules.iter().find(|(surface, path, ..)| *surface == Surface::Editor && path.is_empty());
+    let (who, source) = match editor {
+        Some((.., who, place)) => (who.clone(), Source::Written(*place)),
+        None => (Who::Nobody, Source::Default),
+    };
+    let top = Place { line: 1, column: 1 };
+    let place = editor.map_or(top, |(.., place)| *place);
+    match who {
+        Who::Anyone => {
+            let hint = "name the networks that may sign in: `editor: team`";
+            let message = "the editor is open to anyone";
+            around.session.warning(place, message, Some(hint.to_owned()));
+        }
+        Who::Nobody => {
+            let hint = "add `access: { editor: team }` and the network `team`";
+            let message = "nobody may reach the editor";
+            around.session.warning(place, message, Some(hint.to_owned()));
+        }
+        Who::Networks(_) => {}
+    }
+    let mut access = Access::new(&who, source);
+    for (surface, path, who, place) in rules {
+        access.set(surface, &path, who, Source::Written(place));
+    }
+    access
+}
+
+pub(crate) fn deny(
+    raw: Option<At<OneOrMany<String>>>,
+    around: &Surroundings<'_>,
+) -> Vec<(Arc<Network>, Source)> {
+    let list = raw.and_then(|raw| raw.value).map(|list| list.0).unwrap_or_default();
+    let named = |one: At<String>| {
+        let place = one.place;
+        network(place, &one.value?, around).map(|network| (network, Source::Written(place)))
+    };
+    list.into_iter().filter_map(named).collect()
+}
+
+/// The largest body by surface, n8n's own values unless the file says otherwise.
+pub(crate) fn bodies(
+    raw: Option<At<Keyed<Size>>>,
+    around: &Surroundings<'_>,
+) -> Vec<PathRules<u64>> {
+    let mut entries = raw.and_then(|raw| raw.value).unwrap_or_default().0;
+    let is_default = |key: &At<String>| key.value.as_deref() == Some("default");
+    let default = entries.iter().position(|(key, _)| is_default(key)).map(|at| entries.remove(at));
+    let of_surface = |surface: Surface| {
+        let bodies = surface.row().bodies;
+        let written = default.as_ref().filter(|_| bodies == Bodies::Payload);
+        let written = written.and_then(|(key, size)| Some((key.place, size.value.as_ref()?.0)));
+        let mut rules = match written {
+            Some((place, size)) => PathRules::new(size, Source::Written(place)),
+            None => PathRules::new(bodies.limit(), Source::Default),
+        };
+        for upload in surface.uploads() {
+            rules.insert(upload, Bodies::Files.limit(), Source::Default);
+        }
+        rules
+    };
+    let mut all: Vec<_> = Surface::all().map(of_surface).collect();
+    for (key, size) in entries {
+        let Some((surface, path)) = target(&key, around) else { continue };
+        if let (Some(rules), Some(size)) = (all.get_mut(surface as usize), size.value) {
+            rules.insert(&path, size.0, Source::Written(key.place));
+        }
+    }
+    all
+}
+
+/// `surface` or `surface/path`, checked against the surface table.
+fn target(key: &At<String>, around: &Surroundings<'_>) -> Option<(Surface, String)> {
+    let text = key.value.as_deref()?;
+    let (name, path) = text.split_once('/').unwrap_or((text, ""));
+    let path = path.trim_matches('/');
+    let Some(surface) = Surface::named(name) else {
+        let names = Surface::all().map(Surface::name);
+        let hint = did_you_mean(name, names.clone())
+            .unwrap_or_else(|| format!("surfaces: {}", names.collect::<Vec<_>>().join(", ")));
+        around.session.error(key.place, format!("n8n has no surface `{name}`"), Some(hint));
+        return None;
+    };
+    if !path.is_empty() && !path_is_there(surface, path, key.place, around) {
+        return None;
+    }
+    Some((surface, path.to_owned()))
+}
+
+/// Whether a request for `path` could ever be on `surface`: a rule that never holds is a mistake.
+fn path_is_there(surface: Surface, path: &str, place: Place, around: &Surroundings<'_>) -> bool {
+    let session = around.session;
+    let mount = surface.row().mounts.first();
+    if surface.row().tail == Tail::Secret || mount.is_some_and(|it| it.upgrade == Upgrade::Only) {
+        let odd = path.split('/').any(|part| matches!(part, "" | "." | ".."));
+        if odd {
+            session.error(place, format!("`{path}` is not a path"), None);
+        }
+        return !odd;
+    }
+    let root = mount.map_or("", |mount| around.endpoints.segment(mount.root));
+    let root = if mount.is_some_and(|it| it.root != Root::Fixed) { root } else { "" };
+    let whole = [root, path]
+        .iter()
+        .filter(|it| !it.is_empty())
+        .fold(String::new(), |all, part| all + "/" + part);
+    match around.surfaces.locate(&whole, false) {
+        Ok(located) if located.surface == surface => true,
+        Ok(located) => {
+            let hint = format!("write `{}/{}`", located.surface.name(), located.tail);
+            let message = format!("`{whole}` belongs to the surface `{}`", located.surface.name());
+            session.error(place, message, Some(hint));
+            false
+        }
+        Err(ambiguity) => {
+            session.error(
+                place,
+                format!("`{whole}` would never be let through: {ambiguity}"),
+                None,
+            );
+            false
+        }
+    }
+}
+
+fn who(place: Place, list: OneOrMany<String>, around: &Surroundings<'_>) -> Option<Who> {
+    let names: Vec<At<String>> = list.0;
+    let word = names.iter().find(|one| matches!(one.value.as_deref(), Some("anyone" | "nobody")));
+    match (word.and_then(|one| one.value.as_deref()), names.len()) {
+        (Some("anyone"), 1) => Some(Who::Anyone),
+        (Some(_), 1) => Some(Who::Nobody),
+        (Some(word), _) => {
+            let message = format!("`{word}` stands alone, not in a list");
+            around.session.error(place, message, None);
+            None
+        }
+        (None, _) => {
+            let found = names.into_iter().map(|one| network(one.place, &one.value?, around));
+            let found: Option<Vec<_>> = found.collect();
+            found.map(
+                |networks| if networks.is_empty() { Who::Nobody } else { Who::Networks(networks) },
+            )
+        }
+    }
+}
+
+fn network(place: Place, name: &str, around: &Surroundings<'_>) -> Option<Arc<Network>> {
+    let found = around.networks.by_name.get(name);
+    if found.is_none() {
+        let names = around.networks.by_name.keys().map(String::as_str);
+        let hint = match prefix(name) {
+            Some(_) => Some(format!("give it a name: `networks: {{ team: [{name}] }}`")),
+            None => did_you_mean(name, names.chain(["anyone", "nobody"])),
+        };
+        around.session.error(place, format!("no network is named `{name}`"), hint);
+    }
+    found.cloned()
+}

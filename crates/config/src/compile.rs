@@ -1,0 +1,372 @@
+//! From the file's form to settings and a policy. Every field is taken apart by name, so that one
+//! that is not handled does not compile.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gateway_n8n::{Endpoints, Root, Surfaces};
+use gateway_policy::{Cdn, Clients, Hosts, Place, Policy, Trusted};
+use serde::Deserialize;
+
+use crate::{
+    Admin, Answers, Backend, Certificate, Connections, Listen, Log, LogFormat, LogLevel, N8n,
+    Needs, Problem, Settings, Timeouts, Tls, TlsVersion, World,
+    access::{Surroundings, access, bodies, deny},
+    at::{At, Keyed, OneOrMany},
+    de::{Reader, Session},
+    networks::{self, Networks, prefix},
+    problem::did_you_mean,
+    raw,
+    text::{AdminSocket, HostName, ListenAddress, Span},
+    world::beside,
+    yaml,
+};
+
+/// A policy file that can be used.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the mechanism is told.
+    pub settings: Settings,
+    /// What is decided.
+    pub policy: Policy,
+    /// What must be watched for changes, the policy file itself not among it.
+    pub needs: Needs,
+    /// What its author should know.
+    pub warnings: Vec<Problem>,
+}
+
+/// A policy file that cannot be used: everything that is wrong with it, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid(pub Vec<Problem>);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.0.iter().enumerate() {
+            let end = if at == 0 { "" } else { "\n" };
+            write!(f, "{end}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Reads the policy at `file`.
+///
+/// # Errors
+///
+/// Every problem at once.
+pub fn load(file: &Path, world: &dyn World, answers: &Answers) -> Result<Config, Invalid> {
+    let session = Session { file, world, problems: RefCell::default() };
+    let text = world.read(file).map(String::from_utf8);
+    let config = match text {
+        Ok(Ok(text)) => compile(&text, answers, &session),
+        Ok(Err(_)) => whole_file(&session, "not UTF-8".to_owned()),
+        Err(why) => whole_file(&session, why.to_string()),
+    };
+    let problems = session.problems.into_inner();
+    match config {
+        Some(config) if !problems.any_error() => {
+            Ok(Config { warnings: problems.sorted(), ..config })
+        }
+        Some(_) | None => Err(Invalid(problems.sorted())),
+    }
+}
+
+fn whole_file(session: &Session<'_>, message: String) -> Option<Config> {
+    let mut problems = session.problems.borrow_mut();
+    problems.add(crate::Severity::Error, session.file, None, message, None);
+    None
+}
+
+fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Config> {
+    let root = yaml::parse(text, session)?;
+    let top = root.place;
+    let raw::Policy {
+        version,
+        site,
+        listen,
+        tls,
+        n8n,
+        clients,
+        networks,
+        access: who,
+        deny: denied,
+        limits,
+        state,
+        log,
+    } = raw::Policy::deserialize(Reader { node: &root, session }).ok()?;
+
+    check_version(version.as_ref(), top, session);
+    let mut needs = Needs::default();
+    let hosts = hosts(site, top, session);
+    let listen = listening(taken(listen), session);
+    let tls = tls_of(tls, top, &mut needs, session);
+    let (n8n, endpoints) = n8n_of(taken(n8n), session);
+    let networks = networks::compile(networks, answers, &mut needs, session);
+    let clients = clients_of(taken(clients), &networks, session);
+    let raw::Limits { body, connections, timeouts } = taken(limits);
+    let surfaces = Surfaces::new(&endpoints);
+    let around =
+        Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
+    let (access, deny, bodies) =
+        (access(who, &around), deny(denied, &around), bodies(body, &around));
+    let connections = connections_of(taken(connections), session);
+    let timeouts = timeouts_of(taken(timeouts), session);
+    let state = taken(state).dir.and_then(|dir| dir.value);
+    let settings = Settings {
+        listen,
+        tls: tls?,
+        n8n,
+        connections,
+        timeouts,
+        state: state.map_or_else(
+            || PathBuf::from("/var/lib/n8n-gateway"),
+            |dir| beside(session.file, Path::new(&dir)),
+        ),
+        log: log_of(taken(log)),
+    };
+    let policy = Policy { hosts: hosts?, clients, surfaces, deny, access, bodies };
+    Some(Config { settings, policy, needs, warnings: Vec::new() })
+}
+
+/// A section, or its default where it is missing or broken.
+fn taken<T: Default>(section: Option<At<T>>) -> T {
+    section.and_then(|section| section.value).unwrap_or_default()
+}
+
+/// A value that must be there; one that is broken has been reported.
+fn required<T>(
+    field: Option<At<T>>,
+    name: &str,
+    place: Place,
+    hint: &str,
+    session: &Session<'_>,
+) -> Option<T> {
+    if field.is_none() {
+        session.error(place, format!("`{name}` is missing"), Some(hint.to_owned()));
+    }
+    field.and_then(|field| field.value)
+}
+
+fn check_version(version: Option<&At<u64>>, top: Place, session: &Session<'_>) {
+    match version {
+        None => {
+            session.error(top, "`version` is missing", Some("begin with `version: 1`".to_owned()))
+        }
+        Some(At { place, value: Some(version) }) if *version != 1 => {
+            let message = format!("version {version} is not known to this gateway");
+            session.error(*place, message, Some("write `version: 1`".to_owned()));
+        }
+        Some(_) => {}
+    }
+}
+
+fn hosts(site: Option<At<raw::Site>>, top: Place, session: &Session<'_>) -> Option<Hosts> {
+    let place = site.as_ref().map_or(top, |site| site.place);
+    let raw::Site { host, webhook_host } =
+        required(site, "site", top, "site: { host: n8n.example.com }", session)?;
+    let HostName(host) = required(host, "site.host", place, "host: n8n.example.com", session)?;
+    let webhook_host = webhook_host.and_then(|host| host.value).map(|host| host.0);
+    Some(Hosts::new(&host, webhook_host.as_deref()))
+}
+
+fn addresses(
+    raw: Option<At<OneOrMany<ListenAddress>>>,
+    default: &str,
+) -> Vec<std::net::SocketAddr> {
+    match raw.and_then(|raw| raw.value) {
+        Some(list) => list.0.into_iter().filter_map(|one| one.value).map(|it| it.0).collect(),
+        None => default.parse().into_iter().collect(),
+    }
+}
+
+fn listening(raw: raw::Listen, session: &Session<'_>) -> Listen {
+    let raw::Listen { https, http, admin, proxy_protocol } = raw;
+    if let Some(empty) =
+        https.as_ref().filter(|it| it.value.as_ref().is_some_and(|it| it.0.is_empty()))
+    {
+        session.error(empty.place, "the gateway would listen nowhere", None);
+    }
+    Listen {
+        https: addresses(https, "[::]:443"),
+        http: addresses(http, "[::]:80"),
+        admin: admin_of(admin, session),
+        proxy_protocol: proxy_protocol.and_then(|it| it.value).unwrap_or(false),
+    }
+}
+
+fn admin_of(raw: Option<At<raw::Admin>>, session: &Session<'_>) -> Admin {
+    let default = Admin::Unix("/run/n8n-gateway/admin.sock".into());
+    let Some(At { place, value: Some(raw) }) = raw else { return default };
+    let (address, token) = match raw {
+        raw::Admin::Open(address) => (address.value, None),
+        raw::Admin::Guarded(raw::GuardedAdmin { address, token }) => {
+            let hint = "address: 0.0.0.0:9180";
+            let address = required(address, "listen.admin.address", place, hint, session);
+            (address, token.and_then(|token| token.value))
+        }
+    };
+    match address.map(|address| address.0) {
+        Some(AdminSocket::Unix(path)) => Admin::Unix(path),
+        Some(AdminSocket::Tcp(address)) if token.is_none() && !address.ip().is_loopback() => {
+            let hint = "admin: { address: …, token: \"${file:/run/secrets/admin}\" }";
+            let message = "beyond loopback the admin listener needs a token";
+            session.error(place, message, Some(hint.to_owned()));
+            default
+        }
+        Some(AdminSocket::Tcp(address)) => Admin::Tcp(address, token),
+        None => default,
+    }
+}
+
+fn tls_of(
+    raw: Option<At<raw::Tls>>,
+    top: Place,
+    needs: &mut Needs,
+    session: &Session<'_>,
+) -> Option<Tls> {
+    let hint = "tls: { certificate: { chain: fullchain.pem, key: privkey.pem } }";
+    let place = raw.as_ref().map_or(top, |raw| raw.place);
+    let raw::Tls { certificate, self_signed, min_version } =
+        required(raw, "tls", top, hint, session)?;
+    let self_signed = self_signed.and_then(|it| it.value).unwrap_or(false);
+    let certificate = match (certificate, self_signed) {
+        (None, true) => Certificate::SelfSigned,
+        (Some(At { place, value }), false) => {
+            let raw::Certificate { chain, key } = value?;
+            let chain =
+                required(chain, "tls.certificate.chain", place, "chain: fullchain.pem", session);
+            let key = required(key, "tls.certificate.key", place, "key: privkey.pem", session);
+            let chain = beside(session.file, Path::new(&chain?));
+            let key = beside(session.file, Path::new(&key?));
+            needs.files.extend([chain.clone(), key.clone()]);
+            Certificate::Files { chain, key }
+        }
+        (None, false) => {
+            let hint = Some(format!("{hint}, or `self_signed: true` for development"));
+            session.error(place, "no certificate", hint);
+            return None;
+        }
+        (Some(_), true) => {
+            session.error(place, "`certificate` and `self_signed` exclude each other", None);
+            return None;
+        }
+    };
+    let min_version = match min_version.and_then(|it| it.value) {
+        Some(raw::MinVersion::Tls13) => TlsVersion::Tls13,
+        Some(raw::MinVersion::Tls12) | None => TlsVersion::Tls12,
+    };
+    Some(Tls { certificate, min_version })
+}
+
+fn n8n_of(raw: raw::N8n, session: &Session<'_>) -> (N8n, Endpoints) {
+    let raw::N8n { url, webhook_urls, endpoints } = raw;
+    let local = Backend { host: "127.0.0.1".to_owned(), port: 5678 };
+    let main = url.and_then(|url| url.value).map_or(local, |url| url.0);
+    let webhooks = webhook_urls.and_then(|urls| urls.value).map(|urls| urls.0).unwrap_or_default();
+    let webhooks = webhooks.into_iter().filter_map(|url| url.value).map(|url| url.0).collect();
+    let endpoints = endpoints_of(endpoints, session);
+    let readiness = format!("/{}/readiness", endpoints.segment(Root::Health));
+    (N8n { main, webhooks, readiness }, endpoints)
+}
+
+fn endpoints_of(raw: Option<At<Keyed<String>>>, session: &Session<'_>) -> Endpoints {
+    let mut endpoints = Endpoints::default();
+    let Some(At { place, value }) = raw else { return endpoints };
+    for (key, segment) in value.unwrap_or_default().0 {
+        let (Some(name), Some(text)) = (key.value, segment.value) else { continue };
+        if let Err(why) = endpoints.rename(&name, &text) {
+            let known = || Endpoints::keys().map(|(key, variable)| format!("{key} ({variable})"));
+            let hint = did_you_mean(&name, Endpoints::keys().map(|(key, _)| key))
+                .or_else(|| Some(format!("endpoints: {}", known().collect::<Vec<_>>().join(", "))));
+            let unknown = matches!(why, gateway_n8n::EndpointError::Unknown(_));
+            let (place, hint) = if unknown { (key.place, hint) } else { (segment.place, None) };
+            session.error(place, why.to_string(), hint);
+        }
+    }
+    if let Err(why) = endpoints.distinct() {
+        session.error(place, why.to_string(), None);
+    }
+    endpoints
+}
+
+fn clients_of(raw: raw::Clients, networks: &Networks, session: &Session<'_>) -> Clients {
+    let raw::Clients { trusted_proxies, ipv6_prefix } = raw;
+    let mut prefixes = Vec::new();
+    let mut cdns = Vec::new();
+    let list = trusted_proxies.and_then(|it| it.value).map(|it| it.0).unwrap_or_default();
+    for At { place, value } in list {
+        let Some(name) = value else { continue };
+        if let Some(net) = prefix(&name) {
+            prefixes.push(net);
+        } else if let Some(named) = networks.prefixes.get(&name) {
+            prefixes.extend(named);
+        } else if let Some(cdn) = Cdn::named(&name) {
+            cdns.push(cdn);
+        } else {
+            let cdns = Cdn::names().map(|name: &str| name);
+            let known = networks.prefixes.keys().map(String::as_str).chain(cdns);
+            let message = format!("`{name}` is neither a prefix, a network nor a known CDN");
+            session.error(place, message, did_you_mean(&name, known));
+        }
+    }
+    let ipv6_prefix = match ipv6_prefix {
+        Some(At { place, value: Some(bits) }) if !(32..=128).contains(&bits) => {
+            session.error(place, "an IPv6 client has a prefix of 32 to 128 bits", None);
+            64
+        }
+        other => other.and_then(|it| it.value).unwrap_or(64),
+    };
+    Clients { trusted: Trusted { proxies: prefixes.into_iter().collect(), cdns }, ipv6_prefix }
+}
+
+fn connections_of(raw: raw::Connections, session: &Session<'_>) -> Connections {
+    let raw::Connections { total, per_client } = raw;
+    let at_least_one = |field: Option<At<usize>>, default| match field {
+        Some(At { place, value: Some(0) }) => {
+            session.error(place, "nobody could connect", None);
+            default
+        }
+        other => other.and_then(|it| it.value).unwrap_or(default),
+    };
+    Connections { total: at_least_one(total, 10_000), per_client: at_least_one(per_client, 100) }
+}
+
+fn timeouts_of(raw: raw::Timeouts, session: &Session<'_>) -> Timeouts {
+    let raw::Timeouts { answer, body, stream, tunnel, drain } = raw;
+    let or = |field: Option<At<Span>>, seconds| match field {
+        Some(At { place, value: Some(Span(Duration::ZERO)) }) => {
+            session.error(place, "no time at all", None);
+            Duration::from_secs(seconds)
+        }
+        other => other.and_then(|it| it.value).map_or(Duration::from_secs(seconds), |it| it.0),
+    };
+    Timeouts {
+        answer: or(answer, 300),
+        body: or(body, 60),
+        stream: or(stream, 3600),
+        tunnel: or(tunnel, 3600),
+        drain: or(drain, 30),
+    }
+}
+
+fn log_of(raw: raw::Log) -> Log {
+    let raw::Log { format, level } = raw;
+    Log {
+        format: match format.and_then(|it| it.value) {
+            Some(raw::LogFormat::Text) => LogFormat::Text,
+            Some(raw::LogFormat::Json) | None => LogFormat::Json,
+        },
+        level: match level.and_then(|it| it.value) {
+            Some(raw::LogLevel::Error) => LogLevel::Error,
+            Some(raw::LogLevel::Warn) => LogLevel::Warn,
+            Some(raw::LogLevel::Debug) => LogLevel::Debug,
+            Some(raw::LogLevel::Info) | None => LogLevel::Info,
+        },
+    }
+}

@@ -1,0 +1,73 @@
+//! Secrets that cannot be printed.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Deserialize, Deserializer};
+
+use crate::text::visit_text;
+
+/// The newtype name by which [`Secret`] tells the deserializer what it is.
+pub(crate) const SECRET: &str = "$secret";
+
+/// A text that every print masks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself. Keep it out of everything that is printed.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let not_empty = |text: &str| match text.trim() {
+            "" => Err("is empty".to_owned()),
+            secret => Ok(Self(secret.to_owned())),
+        };
+        deserializer.deserialize_newtype_struct(SECRET, visit_text("a secret", not_empty))
+    }
+}
+
+impl JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A secret: ${file:/path} or ${env:NAME}."
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_print_shows_it() {
+        let secret = Secret("hunter2".to_owned());
+        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+    }
+}

@@ -1,0 +1,176 @@
+//! What the mechanism is told.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::Serialize;
+
+use crate::Secret;
+
+/// Everything of a policy that is not a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: Listen,
+    /// How to be believed.
+    pub tls: Tls,
+    /// Where n8n is.
+    pub n8n: N8n,
+    /// How many connections at once.
+    pub connections: Connections,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// Where state is kept.
+    pub state: PathBuf,
+    /// What is written down, and how.
+    pub log: Log,
+}
+
+/// Where to listen. A change needs a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// For HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// For redirects to HTTPS.
+    pub http: Vec<SocketAddr>,
+    /// For the operator.
+    pub admin: Admin,
+    /// Whether trusted peers begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
+}
+
+/// The operator's listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admin {
+    /// A Unix socket, for its owner and group alone.
+    Unix(PathBuf),
+    /// A TCP socket; beyond loopback only with a token.
+    Tcp(SocketAddr, Option<Secret>),
+}
+
+/// Certificates and versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Where the certificate comes from.
+    pub certificate: Certificate,
+    /// The lowest version that is spoken.
+    pub min_version: TlsVersion,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// PEM files, looked at again when they change.
+    Files {
+        /// The certificate and its intermediates.
+        chain: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// A certification authority of this machine's own, for development.
+    SelfSigned,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2, with AEAD suites only.
+    Tls12,
+    /// 1.3.
+    Tls13,
+}
+
+/// Where n8n is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct N8n {
+    /// The main process.
+    pub main: Backend,
+    /// The webhook processors of queue mode; none otherwise.
+    pub webhooks: Vec<Backend>,
+    /// The path that tells whether n8n is ready.
+    pub readiness: String,
+}
+
+/// A process of n8n.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Backend {
+    /// A name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http://{}:{}", self.host, self.port)
+    }
+}
+
+/// How many connections at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// In all.
+    pub total: usize,
+    /// Of one client.
+    pub per_client: usize,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the whole of a short exchange's answer to begin.
+    pub answer: Duration,
+    /// For the next bytes of a request's body.
+    pub body: Duration,
+    /// For the next bytes of a stream, or for an execution's answer to begin.
+    pub stream: Duration,
+    /// For the next bytes of a WebSocket, either way.
+    pub tunnel: Duration,
+    /// For what still runs when the gateway stops.
+    pub drain: Duration,
+}
+
+/// What is written down, and how. A change needs a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least that is worth a line.
+    pub level: LogLevel,
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object.
+    Json,
+    /// For a person.
+    Text,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Faults alone.
+    Error,
+    /// And what somebody should look at.
+    Warn,
+    /// And what happens every day, access records among it.
+    Info,
+    /// And what a developer asks.
+    Debug,
+}
+
+impl Settings {
+    /// What differs from `other` and cannot change while the gateway runs.
+    #[must_use]
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("listen", self.listen != other.listen),
+            ("state.dir", self.state != other.state),
+            ("log", self.log != other.log),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}
