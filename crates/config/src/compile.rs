@@ -156,7 +156,8 @@ fn required<T>(
 fn check_version(version: Option<&At<u64>>, top: Place, session: &Session<'_>) {
     match version {
         None => {
-            session.error(top, "`version` is missing", Some("begin with `version: 1`".to_owned()))
+            let hint = "begin with `version: 1`";
+            session.error(top, "`version` is missing", Some(hint.to_owned()));
         }
         Some(At { place, value: Some(version) }) if *version != 1 => {
             let message = format!("version {version} is not known to this gateway");
@@ -344,7 +345,10 @@ fn timeouts_of(raw: raw::Timeouts, session: &Session<'_>) -> Timeouts {
             session.error(place, "no time at all", None);
             Duration::from_secs(seconds)
         }
-        other => other.and_then(|it| it.value).map_or(Duration::from_secs(seconds), |it| it.0),
+        other => match other.and_then(|it| it.value) {
+            Some(Span(written)) => written,
+            None => Duration::from_secs(seconds),
+        },
     };
     Timeouts {
         answer: or(answer, 300),

@@ -54,7 +54,7 @@ pub(crate) fn compile(
         }
         let (prefixes, membership) = match network {
             raw::Network::List(list) => (listed(list, session), None),
-            raw::Network::Lookup(lookup) => found(name.place, lookup, answers, needs, session),
+            raw::Network::Lookup(lookup) => found(name.place, *lookup, answers, needs, session),
         };
         let set = prefixes.iter().copied().collect();
         let network = Network::new(&label, set, membership.into_iter().collect());

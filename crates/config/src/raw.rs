@@ -151,7 +151,7 @@ pub(crate) struct Clients {
 #[derive(Debug)]
 pub(crate) enum Network {
     List(OneOrMany<String>),
-    Lookup(Lookup),
+    Lookup(Box<Lookup>),
 }
 
 /// Where a network's addresses are found: one of `file`, `dns`, `country`, `not_country`, `asn`.
@@ -267,7 +267,7 @@ impl<'de> Shaped<'de> for Network {
 
     fn read<A: SeqAccess<'de>>(shape: Shape, value: A) -> Result<Self, A::Error> {
         match shape {
-            Shape::Mapping => the_value(value).map(Self::Lookup),
+            Shape::Mapping => the_value(value).map(|lookup| Self::Lookup(Box::new(lookup))),
             Shape::Scalar => the_value(value).map(|one| Self::List(OneOrMany(vec![one]))),
             Shape::Sequence => the_value(value).map(|many| Self::List(OneOrMany(many))),
         }

@@ -1,5 +1,7 @@
 //! Policies and what is said of them, as files to be read by a person.
 
+#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,

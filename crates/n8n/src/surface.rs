@@ -447,7 +447,8 @@ static TABLE: [Row; 24] = [
     Row {
         surface: Surface::Health,
         name: "health",
-        audience: Audience::Nobody,
+        // Not for nobody: the editor asks for it every ten seconds, and without an answer it calls
+        // itself offline and saves no more (`@n8n/editor-ui`, backend connection store; tried).
         mounts: &[at(Root::Health, ""), at(Root::Health, "readiness")],
         examples: &["/healthz", "/healthz/readiness"],
         ..CLOSED

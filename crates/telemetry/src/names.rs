@@ -1,0 +1,143 @@
+//! The table of names: every metric, every label, every event. A name is spelled here and nowhere
+//! else.
+
+/// Metrics: name and help.
+pub mod metric {
+    /// A metric's name and what it tells.
+    pub type Name = (&'static str, &'static str);
+
+    /// Counter by surface, method, code.
+    pub const HTTP_REQUESTS: Name =
+        ("gateway_http_requests_total", "Requests answered, by surface, method and status code.");
+    /// Histogram by surface.
+    pub const HTTP_REQUEST_DURATION: Name = (
+        "gateway_http_request_duration_seconds",
+        "Time from a request's head to the end of its answer, by surface.",
+    );
+    /// Counter by surface, reason.
+    pub const REQUESTS_REFUSED: Name =
+        ("gateway_requests_refused_total", "Requests that were refused, by surface and reason.");
+    /// Counter.
+    pub const REQUESTS_PANICKED: Name = (
+        "gateway_requests_panicked_total",
+        "Requests that ended in a bug of the gateway. Anything but 0 is worth a report.",
+    );
+    /// Counter by outcome.
+    pub const POLICY_RELOADS: Name =
+        ("gateway_policy_reloads_total", "Attempts to load a changed policy, by outcome.");
+    /// Gauge.
+    pub const POLICY_LAST_RELOAD_SUCCESSFUL: Name = (
+        "gateway_policy_last_reload_successful",
+        "Whether the policy in the file is the policy in force (1), or was refused (0).",
+    );
+    /// Gauge.
+    pub const POLICY_LAST_RELOAD_SUCCESS_TIMESTAMP: Name = (
+        "gateway_policy_last_reload_success_timestamp_seconds",
+        "When the policy in force was loaded, in seconds since 1970.",
+    );
+    /// Gauge by revision, hash.
+    pub const POLICY_INFO: Name = ("gateway_policy_info", "The policy in force.");
+    /// Gauge by host.
+    pub const TLS_CERTIFICATE_NOT_AFTER: Name = (
+        "gateway_tls_certificate_not_after_seconds",
+        "When the certificate served for a host ends, in seconds since 1970.",
+    );
+    /// Counter.
+    pub const TLS_HANDSHAKES_FAILED: Name =
+        ("gateway_tls_handshakes_failed_total", "TLS handshakes that did not complete.");
+    /// Gauge by upstream.
+    pub const UPSTREAM_UP: Name =
+        ("gateway_upstream_up", "Whether a process of n8n is reachable and ready (1) or not (0).");
+    /// Histogram.
+    pub const UPSTREAM_REQUEST_DURATION: Name = (
+        "gateway_upstream_request_duration_seconds",
+        "Time from a request's hand-over to n8n to the head of n8n's answer.",
+    );
+    /// Counter by fault.
+    pub const UPSTREAM_FAULTS: Name =
+        ("gateway_upstream_faults_total", "Requests that n8n did not answer, by fault.");
+    /// Counter.
+    pub const UPSTREAM_RETRIES: Name = (
+        "gateway_upstream_retries_total",
+        "Requests sent again on another connection because n8n cannot have seen them.",
+    );
+    /// Gauge by kind.
+    pub const CONNECTIONS_OPEN: Name =
+        ("gateway_connections_open", "Connections open now, by kind.");
+    /// Counter by reason.
+    pub const CONNECTIONS_REFUSED: Name = (
+        "gateway_connections_refused_total",
+        "Connections dropped when they were made, by reason.",
+    );
+    /// Counter.
+    pub const LOG_LINES_DROPPED: Name = (
+        "gateway_log_lines_dropped_total",
+        "Log lines that were dropped because nobody read them fast enough.",
+    );
+    /// Gauge by version.
+    pub const BUILD_INFO: Name = ("gateway_build_info", "The version that runs.");
+}
+
+/// Labels.
+pub mod label {
+    /// A surface's name; `none` where no surface was found.
+    pub const SURFACE: &str = "surface";
+    /// A method; `other` for what n8n does not know.
+    pub const METHOD: &str = "method";
+    /// A status code.
+    pub const CODE: &str = "code";
+    /// A reason's name.
+    pub const REASON: &str = "reason";
+    /// How something ended.
+    pub const OUTCOME: &str = "outcome";
+    /// A host of the policy.
+    pub const HOST: &str = "host";
+    /// A process of n8n, by its URL in the policy.
+    pub const UPSTREAM: &str = "upstream";
+    /// What went wrong between the gateway and n8n.
+    pub const FAULT: &str = "fault";
+    /// What a connection is for.
+    pub const KIND: &str = "kind";
+    /// How many policies this process has had.
+    pub const REVISION: &str = "revision";
+    /// The first digits of the SHA-256 of the policy's file.
+    pub const HASH: &str = "hash";
+    /// A version of the gateway.
+    pub const VERSION: &str = "version";
+    /// The surface label where no surface was found.
+    pub const NO_SURFACE: &str = "none";
+}
+
+/// Events: the value of the field `event` of a log line.
+pub mod event {
+    /// A request ended.
+    pub const ACCESS: &str = "access";
+    /// A request was refused.
+    pub const REFUSED: &str = "refused";
+    /// A request met a bug.
+    pub const PANICKED: &str = "panicked";
+    /// The gateway serves.
+    pub const STARTED: &str = "started";
+    /// The gateway takes no more connections.
+    pub const STOPPING: &str = "stopping";
+    /// The gateway has stopped.
+    pub const STOPPED: &str = "stopped";
+    /// A changed policy was tried.
+    pub const RELOAD: &str = "reload";
+    /// A policy in use has a flaw.
+    pub const POLICY_WARNING: &str = "policy_warning";
+    /// A certificate is served.
+    pub const CERTIFICATE_LOADED: &str = "certificate_loaded";
+    /// A certificate cannot be served; the last good one stays.
+    pub const CERTIFICATE_REJECTED: &str = "certificate_rejected";
+    /// n8n answers.
+    pub const UPSTREAM_UP: &str = "upstream_up";
+    /// n8n does not answer.
+    pub const UPSTREAM_DOWN: &str = "upstream_down";
+    /// A request was not answered by n8n.
+    pub const UPSTREAM_FAULT: &str = "upstream_fault";
+    /// A tunnel was closed by the gateway.
+    pub const TUNNEL_CLOSED: &str = "tunnel_closed";
+    /// A DNS name of a network could not be asked for.
+    pub const NAME_NOT_RESOLVED: &str = "name_not_resolved";
+}
