@@ -53,7 +53,6 @@ impl fmt::Debug for Served {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{Error, LocalAuthority, from_files};
 
     const NOW: i64 = 1_800_000_000;

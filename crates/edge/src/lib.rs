@@ -1,1 +1,16 @@
-//! x
+//! Strangers' bytes become HTTP requests: sockets, PROXY protocol, TLS, limits, drain.
+//!
+//! The edge knows no route and no upstream. Who may come in is asked at a [`Door`]; what is
+//! answered is an [`App`]'s business.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod http;
+mod listen;
+mod proxy_protocol;
+mod tls;
+
+pub use accept::{App, Door, Edge, Entry, Protocol};
+pub use listen::{Activated, ListenError, bind};
+pub use tls::{MinVersion, server_config};

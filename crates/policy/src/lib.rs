@@ -9,6 +9,7 @@
 
 mod access;
 mod client;
+mod connection;
 mod decide;
 mod host;
 mod network;
@@ -18,6 +19,7 @@ mod source;
 
 pub use access::{Access, Who};
 pub use client::{Cdn, Client, Clients, Trusted, canonical};
+pub use connection::{Connection, TlsInfo};
 pub use decide::{Permit, Policy, Question, Refusal, Step, Steps, Verdict};
 pub use host::{Authority, Hosts, InvalidAuthority, PublicHost};
 pub use network::{Membership, Network, PrefixSet};

@@ -1,1 +1,27 @@
-//! x
+//! One request in, one response out: the [`stack`] of layers and the way to n8n.
+//!
+//! No socket of a stranger, no file and no configuration is known here. What may pass is decided
+//! by the policy; from [`Permitted`] on it has been.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod exchange;
+mod failure;
+mod layers;
+
+mod page;
+mod rules;
+mod serve;
+mod stack;
+mod tunnel;
+mod upstream;
+
+pub use body::{Answer, Cut, Guarded};
+pub use exchange::Exchange;
+pub use failure::{Failure, Fault};
+pub use layers::{Arrival, Permitted};
+pub use rules::{Live, Rules, Timeouts};
+pub use serve::Serve;
+pub use stack::{Means, redirects, stack};
+pub use upstream::{Backend, Connect, Tcp, Upstream, Upstreams, probe};

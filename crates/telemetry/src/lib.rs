@@ -18,7 +18,7 @@ pub use event::{
     UpstreamFault, UpstreamUp,
 };
 pub use log::{Format, Level, Log, LogGuard};
-pub use metrics::{ConnectionKind, Metrics};
+pub use metrics::{ConnectionKind, Metrics, Open};
 pub use record::AccessRecord;
 
 /// Where everything that is said goes.

@@ -41,6 +41,18 @@ impl ConnectionKind {
     }
 }
 
+/// One connection, counted as open as long as this lives.
+#[derive(Debug)]
+pub struct Open {
+    gauge: IntGauge,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
+}
+
 /// The registry and everything in it.
 pub struct Metrics {
     registry: Registry,
@@ -184,10 +196,12 @@ impl Metrics {
         drop(self.upstream_up.remove_label_values(&[upstream]));
     }
 
-    /// The number of open connections of a kind.
+    /// Counts a connection as open until what it gives is dropped.
     #[must_use]
-    pub fn connections(&self, kind: ConnectionKind) -> IntGauge {
-        self.connections_open.with_label_values(&[kind.name()])
+    pub fn open(&self, kind: ConnectionKind) -> Open {
+        let gauge = self.connections_open.with_label_values(&[kind.name()]);
+        gauge.inc();
+        Open { gauge }
     }
 
     /// How many requests have been refused so far.

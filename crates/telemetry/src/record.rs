@@ -9,9 +9,6 @@ pub struct AccessRecord {
     pub request_id: String,
     /// The client's address.
     pub client: String,
-    /// The host, as the policy spells it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
     /// The surface; nothing if none was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub surface: Option<&'static str>,

@@ -1,0 +1,202 @@
+//! From a socket to requests: the door, the PROXY protocol, TLS, HTTP.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gateway_policy::{Connection, TlsInfo};
+use gateway_telemetry::{ConnectionKind, Telemetry};
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{http as wire, proxy_protocol, tls::version_name};
+
+/// Who may come in.
+pub trait Door: Clone + Send + Sync + 'static {
+    /// Held as long as the connection is open.
+    type Pass: Send + 'static;
+
+    /// Lets a connection from `peer` in, or says why it is dropped without a word, as a metric
+    /// names it.
+    ///
+    /// # Errors
+    ///
+    /// The reason.
+    fn admit(&self, peer: IpAddr) -> Result<Self::Pass, &'static str>;
+
+    /// Whether `peer` begins its connections with a PROXY protocol header.
+    fn vouches(&self, peer: IpAddr) -> bool;
+}
+
+/// What is answered.
+pub trait App: Clone + Send + Sync + 'static {
+    /// An answer's body.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static;
+
+    /// Answers one request. There is no failing: whatever goes wrong has an answer.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: Arc<Connection>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Debug)]
+pub enum Protocol {
+    /// TLS, then HTTP/2 or HTTP/1.1.
+    Https(watch::Receiver<Arc<ServerConfig>>),
+    /// HTTP/1.1 in clear.
+    Http,
+}
+
+/// A peer and its bytes.
+#[derive(Debug)]
+pub struct Entry<IO> {
+    /// The bytes.
+    pub io: IO,
+    /// The socket's own peer.
+    pub peer: SocketAddr,
+}
+
+/// Everything a listener needs to serve.
+#[derive(Clone, Debug)]
+pub struct Edge<D, A> {
+    /// Who may come in.
+    pub door: D,
+    /// What is answered.
+    pub app: A,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// What is said of it.
+    pub telemetry: Telemetry,
+    /// Cancelled when no more connections are taken.
+    pub stop: CancellationToken,
+    /// What shutdown waits for.
+    pub tasks: TaskTracker,
+}
+
+/// How long a PROXY header and a handshake may take, together.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait when the machine has no more file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+impl<D: Door, A: App> Edge<D, A> {
+    /// Takes connections until it is told to stop.
+    pub async fn accept(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.stop.cancelled() => return,
+            };
+            match accepted {
+                Ok((io, peer)) => {
+                    // Without it a small answer waits for the other side's delayed ACK.
+                    if io.set_nodelay(true).is_ok() {
+                        self.tasks.spawn(self.clone().serve(Entry { io, peer }));
+                    }
+                }
+                Err(why) => {
+                    tracing::warn!(error = %why, "accept");
+                    sleep(BREATH).await;
+                }
+            }
+        }
+    }
+
+    /// Serves one connection to its end.
+    pub async fn serve<IO>(self, entry: Entry<IO>)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Entry { mut io, peer } = entry;
+        let mut peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if self.door.vouches(peer.ip()) {
+            match timeout(HANDSHAKE_TIMEOUT, proxy_protocol::read(&mut io)).await {
+                Ok(Ok(source)) => {
+                    let source =
+                        source.map(|it| SocketAddr::new(it.ip().to_canonical(), it.port()));
+                    peer = source.unwrap_or(peer);
+                }
+                Ok(Err(_)) | Err(_) => return self.refuse("proxy_protocol"),
+            }
+        }
+        let pass = match self.door.admit(peer.ip()) {
+            Ok(pass) => pass,
+            Err(reason) => return self.refuse(reason),
+        };
+        let (tasks, stop) = (self.tasks.clone(), self.stop.clone());
+        let ended = match self.protocol.clone() {
+            Protocol::Http => {
+                let _open = self.telemetry.metrics.open(ConnectionKind::Http);
+                let connection = Arc::new(Connection { peer, tls: None });
+                wire::one(TokioIo::new(io), self.app, connection, stop).await
+            }
+            Protocol::Https(config) => {
+                let _open = self.telemetry.metrics.open(ConnectionKind::Https);
+                let Some((io, tls, h2)) = self.handshake(io, config).await else { return };
+                let connection = Arc::new(Connection { peer, tls: Some(tls) });
+                if h2 {
+                    wire::two(TokioIo::new(io), self.app, connection, stop, tasks).await
+                } else {
+                    wire::one(TokioIo::new(io), self.app, connection, stop).await
+                }
+            }
+        };
+        drop(pass);
+        if let Err(why) = ended {
+            tracing::debug!(%peer, error = %why, "connection");
+        }
+    }
+
+    async fn handshake<IO>(
+        &self,
+        io: IO,
+        config: watch::Receiver<Arc<ServerConfig>>,
+    ) -> Option<(tokio_rustls::server::TlsStream<IO>, TlsInfo, bool)>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let config = Arc::clone(&config.borrow());
+        let handshake = TlsAcceptor::from(config).accept(io);
+        let done: io::Result<_> = match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(done) => done,
+            Err(late) => Err(late.into()),
+        };
+        let stream = match done {
+            Ok(stream) => stream,
+            Err(why) => {
+                self.telemetry.metrics.tls_handshakes_failed.inc();
+                tracing::debug!(error = %why, "handshake");
+                return None;
+            }
+        };
+        let (_, session) = stream.get_ref();
+        let version = version_name(session.protocol_version());
+        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version };
+        let h2 = session.alpn_protocol() == Some(b"h2");
+        Some((stream, tls, h2))
+    }
+
+    fn refuse(&self, reason: &'static str) {
+        self.telemetry.metrics.connections_refused.with_label_values(&[reason]).inc();
+    }
+}

@@ -1,0 +1,114 @@
+//! One connection of HTTP, until it ends or is asked to.
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use gateway_policy::Connection;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    rt::{Executor, Read, Write},
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::TokioTimer;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::App;
+
+/// How long a head may take, idle time between two requests included: hyper counts both with one
+/// clock. Without a timer it would be silently off.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest head in bytes, and its most fields.
+const HEAD_BYTES: usize = 32 * 1024;
+const HEAD_FIELDS: usize = 100;
+
+/// What one HTTP/2 connection may have open, hold back and ask for.
+const H2_STREAMS: u32 = 100;
+const H2_RESETS: usize = 20;
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+const H2_SEND_BUFFER: usize = 256 * 1024;
+const H2_PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs what HTTP/2 starts where shutdown can wait for it.
+#[derive(Clone)]
+struct Tracked(TaskTracker);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
+}
+
+/// Speaks HTTP/1.1 until the connection ends. When `stop` is cancelled, the request under way is
+/// still answered.
+pub(crate) async fn one<A: App>(
+    io: impl Read + Write + Unpin + Send + 'static,
+    app: A,
+    connection: Arc<Connection>,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(HEAD_FIELDS)
+        .max_buf_size(HEAD_BYTES)
+        .half_close(false);
+    let service = service_fn(move |request| answer(app.clone(), Arc::clone(&connection), request));
+    let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
+    tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    }
+}
+
+/// Speaks HTTP/2 until the connection ends. When `stop` is cancelled, the streams that are open
+/// are still answered.
+pub(crate) async fn two<A: App>(
+    io: impl Read + Write + Unpin + Send + 'static,
+    app: A,
+    connection: Arc<Connection>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) -> hyper::Result<()> {
+    let mut builder = http2::Builder::new(Tracked(tasks));
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS)
+        .max_pending_accept_reset_streams(H2_RESETS)
+        .max_local_error_reset_streams(H2_RESETS)
+        .max_header_list_size(HEAD_BYTES.try_into().unwrap_or(u32::MAX))
+        .initial_stream_window_size(H2_STREAM_WINDOW)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .max_send_buf_size(H2_SEND_BUFFER)
+        .keep_alive_interval(H2_PING_EVERY)
+        .keep_alive_timeout(H2_PING_EVERY);
+    let service = service_fn(move |request| answer(app.clone(), Arc::clone(&connection), request));
+    let mut serving = pin!(builder.serve_connection(io, service));
+    tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    }
+}
+
+/// One request. Boxed, so that a connection that waits for its next request holds nothing of the
+/// last one's.
+fn answer<A: App>(
+    app: A,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> std::pin::Pin<Box<dyn Future<Output = Result<Response<A::Body>, Infallible>> + Send>>
+where
+    <A::Body as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Box::pin(async move { Ok(app.answer(request, connection).await) })
+}

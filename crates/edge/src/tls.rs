@@ -1,0 +1,45 @@
+//! TLS: one provider, the strongest key exchange first, session tickets that rotate.
+
+use std::sync::Arc;
+
+use rustls::{
+    ProtocolVersion, ServerConfig, crypto::aws_lc_rs, server::ResolvesServerCert, version,
+};
+
+/// The lowest version that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinVersion {
+    /// 1.2; rustls has AEAD suites only.
+    Tls12,
+    /// 1.3.
+    Tls13,
+}
+
+/// How handshakes are made: HTTP/2 and HTTP/1.1 by ALPN, no early data (it can be replayed).
+///
+/// # Errors
+///
+/// The provider lacks a version or randomness for the ticket keys.
+pub fn server_config(
+    certificates: Arc<dyn ResolvesServerCert>,
+    min_version: MinVersion,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let versions: &[_] = match min_version {
+        MinVersion::Tls12 => &[&version::TLS13, &version::TLS12],
+        MinVersion::Tls13 => &[&version::TLS13],
+    };
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(certificates);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    Ok(Arc::new(config))
+}
+
+pub(crate) fn version_name(version: Option<ProtocolVersion>) -> &'static str {
+    match version {
+        Some(ProtocolVersion::TLSv1_3) => "1.3",
+        Some(ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "other",
+    }
+}

@@ -1,0 +1,22 @@
+//! What is known of a connection before its first request.
+
+use std::net::SocketAddr;
+
+/// One connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The other end: what a PROXY protocol header said, else the socket's own peer. An IPv4
+    /// address stands as one.
+    pub peer: SocketAddr,
+    /// TLS, if it is spoken.
+    pub tls: Option<TlsInfo>,
+}
+
+/// What the handshake settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// The name that the client asked for.
+    pub sni: Option<String>,
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+}

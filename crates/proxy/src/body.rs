@@ -1,0 +1,216 @@
+//! Bodies on their way: limited, timed, counted. No trailers pass, in either direction: n8n reads
+//! none, and other readers have been confused by them.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gateway_policy::Reason;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::{Exchange, upstream::Lease};
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Cut {
+    /// The client's bytes were cut off by a rule.
+    #[error("cut off: {}", .0.name())]
+    Refused(Reason),
+    /// n8n said nothing for too long.
+    #[error("silent for too long")]
+    Silent,
+    /// The other side broke off.
+    #[error("broken off")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Ends a body that is silent for too long. The clock runs only while somebody waits.
+#[derive(Debug)]
+struct Silence {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Silence {
+    fn new(limit: Duration) -> Self {
+        Self { limit, sleep: None }
+    }
+
+    fn heard(&mut self) {
+        self.sleep = None;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit;
+        self.sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)))
+            .as_mut()
+            .poll(cx)
+    }
+}
+
+pin_project! {
+    /// A client's body on its way to n8n.
+    #[derive(Debug)]
+    pub struct Guarded<B> {
+        #[pin]
+        body: B,
+        left: u64,
+        silence: Silence,
+        exchange: Arc<Exchange>,
+    }
+}
+
+impl<B> Guarded<B> {
+    pub(crate) fn new(body: B, limit: u64, silence: Duration, exchange: Arc<Exchange>) -> Self {
+        Self { body, left: limit, silence: Silence::new(silence), exchange }
+    }
+}
+
+impl<B> Body for Guarded<B>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let mut this = self.project();
+        let cut = |reason| {
+            this.exchange.cut(reason);
+            Poll::Ready(Some(Err(Cut::Refused(reason))))
+        };
+        loop {
+            let Poll::Ready(frame) = this.body.as_mut().poll_frame(cx) else {
+                ready!(this.silence.poll(cx));
+                return cut(Reason::BodyStalled);
+            };
+            this.silence.heard();
+            let data = match frame.transpose() {
+                Ok(Some(frame)) => frame.into_data(),
+                Ok(None) => return Poll::Ready(None),
+                Err(_) => return cut(Reason::BodyMalformed),
+            };
+            let Ok(data) = data else { continue };
+            let length = data.len().try_into().unwrap_or(u64::MAX);
+            let Some(left) = this.left.checked_sub(length) else {
+                return cut(Reason::BodyTooLarge);
+            };
+            *this.left = left;
+            this.exchange.receive(data.len());
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// An answer's body on its way to the client.
+    #[derive(Debug)]
+    pub struct Answer {
+        #[pin]
+        source: Source,
+        silence: Silence,
+        exchange: Arc<Exchange>,
+    }
+}
+
+pin_project! {
+    #[project = SourceProjection]
+    #[derive(Debug)]
+    enum Source {
+        Own { #[pin] body: Full<Bytes> },
+        N8n { #[pin] body: Incoming, lease: Option<Lease> },
+    }
+}
+
+impl Answer {
+    /// A body of the gateway's own.
+    pub(crate) fn own(bytes: impl Into<Bytes>, exchange: &Arc<Exchange>) -> Self {
+        let source = Source::Own { body: Full::new(bytes.into()) };
+        Self { source, silence: Silence::new(Duration::MAX), exchange: Arc::clone(exchange) }
+    }
+
+    /// n8n's body. When it has ended, its connection goes back to where `lease` has it from.
+    pub(crate) fn n8n(body: Incoming, lease: Option<Lease>, exchange: &Arc<Exchange>) -> Self {
+        let ended = body.is_end_stream();
+        let lease = lease.and_then(|lease| if ended { lease.give_back() } else { Some(lease) });
+        let silence = Silence::new(exchange.rules.timeouts.stream);
+        Self { source: Source::N8n { body, lease }, silence, exchange: Arc::clone(exchange) }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = self.project();
+        let (mut body, lease) = match this.source.project() {
+            SourceProjection::Own { body } => {
+                let frame = ready!(body.poll_frame(cx));
+                let data = frame.as_ref().and_then(|it| it.as_ref().ok()?.data_ref());
+                this.exchange.send(data.map_or(0, Bytes::len));
+                return Poll::Ready(frame.map(|it| it.map_err(|never| match never {})));
+            }
+            SourceProjection::N8n { body, lease } => (body, lease),
+        };
+        loop {
+            let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
+                ready!(this.silence.poll(cx));
+                return Poll::Ready(Some(Err(Cut::Silent)));
+            };
+            this.silence.heard();
+            match frame.transpose() {
+                Ok(Some(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    this.exchange.send(data.len());
+                    if body.is_end_stream() {
+                        *lease = lease.take().and_then(Lease::give_back);
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Ok(None) => {
+                    *lease = lease.take().and_then(Lease::give_back);
+                    return Poll::Ready(None);
+                }
+                Err(why) => return Poll::Ready(Some(Err(Cut::Broken(why.into())))),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own { body } => body.is_end_stream(),
+            Source::N8n { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own { body } => body.size_hint(),
+            Source::N8n { body, .. } => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What is learned of one request on its way, shared by all that handle it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use gateway_n8n::{Surface, redact};
+use gateway_policy::{Client, Connection, Reason};
+use gateway_telemetry::{AccessRecord, Telemetry};
+use http::{Method, StatusCode, Uri, Version};
+use tokio::time::Instant;
+
+use crate::Rules;
+
+/// One request and its answer. When the last holder lets go, which is when both bodies have ended
+/// or the tunnel has, the access record is written.
+pub struct Exchange {
+    /// The connection it came on.
+    pub connection: Arc<Connection>,
+    /// The rules it began with.
+    pub rules: Arc<Rules>,
+    telemetry: Telemetry,
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    html: bool,
+    started: Instant,
+    received: AtomicU64,
+    sent: AtomicU64,
+    /// When the client last sent some of its body, in milliseconds since `started`.
+    progress: AtomicU64,
+    facts: Mutex<Facts>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts {
+    client: Option<Client>,
+    surface: Option<Surface>,
+    status: Option<StatusCode>,
+    n8n: Option<(StatusCode, Duration)>,
+    reason: Option<&'static str>,
+    cut: Option<Reason>,
+}
+
+/// What tells one request from all others; the client may quote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId(u64);
+
+impl RequestId {
+    fn next() -> Self {
+        use std::{collections::hash_map::RandomState, hash::BuildHasher, sync::OnceLock};
+        static KEY: OnceLock<RandomState> = OnceLock::new();
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // A keyed hash of a counter: unlike the counter, it tells nobody how many came before.
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self(KEY.get_or_init(RandomState::new).hash_one(count))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Exchange {
+    pub(crate) fn begin<B>(
+        request: &http::Request<B>,
+        connection: Arc<Connection>,
+        rules: Arc<Rules>,
+        telemetry: Telemetry,
+    ) -> Arc<Self> {
+        let accepts = request.headers().get(http::header::ACCEPT);
+        let accepts = accepts.and_then(|it| it.to_str().ok()).unwrap_or_default();
+        Arc::new(Self {
+            connection,
+            rules,
+            telemetry,
+            id: RequestId::next(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            html: accepts.contains("text/html"),
+            started: Instant::now(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
+            facts: Mutex::default(),
+        })
+    }
+
+    fn facts(&self) -> std::sync::MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The request's id.
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// Whether the client would rather read a page than JSON.
+    pub(crate) fn wants_html(&self) -> bool {
+        self.html
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    pub(crate) fn identified(&self, client: Client) {
+        self.facts().client = Some(client);
+    }
+
+    pub(crate) fn located(&self, surface: Option<Surface>) {
+        self.facts().surface = surface;
+    }
+
+    pub(crate) fn answered(&self, status: StatusCode) {
+        self.facts().status = Some(status);
+    }
+
+    pub(crate) fn failed(&self, reason: &'static str) {
+        self.facts().reason = Some(reason);
+    }
+
+    pub(crate) fn n8n_answered(&self, status: StatusCode, after: Duration) {
+        self.facts().n8n = Some((status, after));
+        self.telemetry.metrics.upstream_request_duration.observe(after.as_secs_f64());
+    }
+
+    /// Notes why the request's body was cut off: the error that follows is the client's, not
+    /// n8n's.
+    pub(crate) fn cut(&self, reason: Reason) {
+        self.facts().cut.get_or_insert(reason);
+    }
+
+    pub(crate) fn was_cut(&self) -> Option<Reason> {
+        self.facts().cut
+    }
+
+    pub(crate) fn surface(&self) -> Option<Surface> {
+        self.facts().surface
+    }
+
+    /// The client; the peer before anybody asked.
+    pub(crate) fn client(&self) -> Client {
+        let peer = self.connection.peer.ip();
+        self.facts().client.unwrap_or(Client { address: peer, key: peer })
+    }
+
+    pub(crate) fn receive(&self, bytes: usize) {
+        self.received.fetch_add(bytes.try_into().unwrap_or(0), Ordering::Relaxed);
+        let now = self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        self.progress.store(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn send(&self, bytes: usize) {
+        self.sent.fetch_add(bytes.try_into().unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// When the client last did something.
+    pub(crate) fn last_progress(&self) -> Instant {
+        self.started + Duration::from_millis(self.progress.load(Ordering::Relaxed))
+    }
+
+    fn record(&self) -> AccessRecord {
+        let facts = *self.facts();
+        let ms = |it: Duration| (it.as_secs_f64() * 1_000_000.0).round() / 1000.0;
+        AccessRecord {
+            request_id: self.id.to_string(),
+            client: self.client().to_string(),
+            surface: facts.surface.map(Surface::name),
+            method: self.method.as_str().chars().take(16).collect(),
+            path: redact(facts.surface, self.uri.path(), self.uri.query()),
+            http: match self.version {
+                Version::HTTP_2 => "2",
+                Version::HTTP_11 => "1.1",
+                _ => "1.0",
+            },
+            tls: self.connection.tls.as_ref().map(|tls| tls.version),
+            status: facts.status.map_or(0, |status| status.as_u16()),
+            n8n_status: facts.n8n.map(|(status, _)| status.as_u16()),
+            reason: facts.reason,
+            revision: self.rules.revision,
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            duration_ms: ms(self.started.elapsed()),
+            n8n_ms: facts.n8n.map(|(_, after)| ms(after)),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.telemetry.record(&self.record());
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("id", &self.id).field("facts", &*self.facts()).finish()
+    }
+}

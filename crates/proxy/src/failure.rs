@@ -1,0 +1,83 @@
+//! How a request can fail, short of a bug.
+
+use std::error::Error;
+
+use gateway_policy::{Reason, Refusal};
+use http::StatusCode;
+
+/// How a request failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// It was refused: a value, foreseen.
+    Refused(Refusal),
+    /// Something broke between the gateway and n8n.
+    Faulty(Fault, Box<dyn Error + Send + Sync>),
+}
+
+/// What broke between the gateway and n8n.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No connection could be made: n8n is down or starting.
+    Unreachable,
+    /// n8n said nothing for too long.
+    Timeout,
+    /// n8n ended the connection, or answered what is not HTTP.
+    Broken,
+}
+
+impl Fault {
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "upstream_unreachable",
+            Self::Timeout => "upstream_timeout",
+            Self::Broken => "upstream_broken",
+        }
+    }
+
+    /// The status that the client gets.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unreachable | Self::Broken => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// What the client may read.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Unreachable => {
+                "The service behind this address is not running or is just starting. \
+                 Try again in a moment."
+            }
+            Self::Timeout => "The service behind this address did not answer in time.",
+            Self::Broken => "The service behind this address broke off its answer.",
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(Refusal { reason, surface: None, source: None })
+    }
+}
+
+/// An error and all that caused it, in one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

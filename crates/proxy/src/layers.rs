@@ -1,0 +1,42 @@
+//! The layers, in the order of the stack.
+
+pub(crate) mod authorize;
+pub(crate) mod deadline;
+pub(crate) mod forward;
+pub(crate) mod hygiene;
+pub(crate) mod identify;
+pub(crate) mod record;
+pub(crate) mod redirect;
+pub(crate) mod rescue;
+
+use std::sync::Arc;
+
+use gateway_policy::{Client, Connection};
+use http::Request;
+
+pub use self::authorize::Permitted;
+use crate::Exchange;
+
+/// A request as it comes in.
+#[derive(Debug)]
+pub struct Arrival<B> {
+    /// The request.
+    pub request: Request<B>,
+    /// The connection it came on.
+    pub connection: Arc<Connection>,
+}
+
+/// A request that is being recorded.
+#[derive(Debug)]
+pub(crate) struct Recorded<B> {
+    pub(crate) request: Request<B>,
+    pub(crate) exchange: Arc<Exchange>,
+}
+
+/// A request whose client is known.
+#[derive(Debug)]
+pub(crate) struct Identified<B> {
+    pub(crate) request: Request<B>,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) client: Client,
+}

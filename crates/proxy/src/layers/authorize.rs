@@ -1,0 +1,80 @@
+//! The policy is asked; what passes is [`Permitted`], and nothing else can make one.
+
+use std::sync::Arc;
+
+use gateway_policy::{Permit, Question};
+use http::Request;
+use tower::{Layer, layer::layer_fn};
+
+use super::Identified;
+use crate::{Exchange, Failure, Serve};
+
+#[derive(Debug)]
+pub(crate) struct Authorize<S> {
+    inner: S,
+}
+
+impl<S> Authorize<S> {
+    pub(crate) fn layer() -> impl Layer<S, Service = Self> {
+        layer_fn(|inner| Self { inner })
+    }
+}
+
+/// A request that may pass.
+#[derive(Debug)]
+pub struct Permitted<B> {
+    request: Request<B>,
+    permit: Permit,
+    exchange: Arc<Exchange>,
+}
+
+impl<B> Permitted<B> {
+    /// The request.
+    pub fn request_mut(&mut self) -> &mut Request<B> {
+        &mut self.request
+    }
+
+    /// How it may pass.
+    #[must_use]
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// What is shared about it.
+    #[must_use]
+    pub fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
+    }
+
+    /// The same request with another body.
+    pub fn map<C>(self, map: impl FnOnce(B, &Permit, &Arc<Exchange>) -> C) -> Permitted<C> {
+        let Self { request, permit, exchange } = self;
+        let request = request.map(|body| map(body, &permit, &exchange));
+        Permitted { request, permit, exchange }
+    }
+
+    /// Takes it apart.
+    #[must_use]
+    pub fn into_parts(self) -> (Request<B>, Permit, Arc<Exchange>) {
+        (self.request, self.permit, self.exchange)
+    }
+}
+
+impl<B, S> Serve<Identified<B>> for Authorize<S>
+where
+    B: Send + 'static,
+    S: Serve<Permitted<B>, Error = Failure>,
+{
+    type Response = S::Response;
+    type Error = Failure;
+
+    async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
+        let Identified { request, exchange, client } = identified;
+        let (head, body) = request.into_parts();
+        let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
+        let permit = exchange.rules.policy.decide(Question { head: &head, sni, client })?;
+        exchange.located(Some(permit.surface()));
+        let request = Request::from_parts(head, body);
+        self.inner.serve(Permitted { request, permit, exchange }).await
+    }
+}

@@ -1,0 +1,266 @@
+//! What is said on from hop to hop: nothing that was meant for this hop, nothing that a client
+//! says of itself in place of a proxy, and what we know instead.
+
+use std::borrow::Cow;
+
+use gateway_policy::Permit;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+    uri::PathAndQuery,
+};
+use tower::{Layer, layer::layer_fn};
+
+use super::{Permitted, rescue::REQUEST_ID};
+use crate::{Exchange, Failure, Serve};
+
+#[derive(Debug)]
+pub(crate) struct Hygiene<S> {
+    inner: S,
+}
+
+impl<S> Hygiene<S> {
+    pub(crate) fn layer() -> impl Layer<S, Service = Self> {
+        layer_fn(|inner| Self { inner })
+    }
+}
+
+/// Fields for one hop (RFC 9110 7.6.1), those that were used as such before it, and `Expect`,
+/// which hyper has answered by the time a body is read.
+const HOP_BY_HOP: [HeaderName; 11] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    header::EXPECT,
+];
+
+/// Fields by which proxies speak for others, and by which clients pretend to be one. Some server
+/// or framework believes each; n8n believes `Forwarded` and `X-Forwarded-*`
+/// (`push/origin-validator.js`, Express's `trust proxy`). Whole families by their beginning.
+const SPOOFABLE: [&str; 36] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "forwarded-for",
+    "forwarded-for-ip",
+    "front-end-https",
+    "proxy",
+    "proxy-client-ip",
+    "true-client-ip",
+    "via",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-http-host-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-originating-ip",
+    "x-proxyuser-ip",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
+];
+
+/// Beginnings of whole families of such fields.
+const SPOOFABLE_FAMILIES: [&str; 3] = ["x-forwarded", "x-original-forwarded", "x-envoy"];
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+const UPGRADE: HeaderValue = HeaderValue::from_static("Upgrade");
+
+impl<B, A, S> Serve<Permitted<B>> for Hygiene<S>
+where
+    B: Send + 'static,
+    S: Serve<Permitted<B>, Response = Response<A>, Error = Failure>,
+{
+    type Response = Response<A>;
+    type Error = Failure;
+
+    async fn serve(&self, mut permitted: Permitted<B>) -> Result<Response<A>, Failure> {
+        let (permit, exchange) = (permitted.permit().clone(), permitted.exchange().clone());
+        onward(permitted.request_mut(), &permit, &exchange);
+        let mut response = self.inner.serve(permitted).await?;
+        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        strip_hop(response.headers_mut());
+        if upgraded {
+            response.headers_mut().insert(header::UPGRADE, WEBSOCKET);
+            response.headers_mut().insert(header::CONNECTION, UPGRADE);
+        }
+        *response.version_mut() = Version::HTTP_11;
+        Ok(response)
+    }
+}
+
+/// Makes of a client's request the gateway's own.
+fn onward<B>(request: &mut Request<B>, permit: &Permit, exchange: &Exchange) {
+    let target = request.uri().path_and_query().cloned();
+    *request.uri_mut() = Uri::from(target.unwrap_or(PathAndQuery::from_static("/")));
+    *request.version_mut() = Version::HTTP_11;
+    let headers = request.headers_mut();
+    strip_hop(headers);
+    strip_spoofed(headers);
+    join_cookies(headers);
+    if permit.upgrade() {
+        headers.insert(header::UPGRADE, WEBSOCKET);
+        headers.insert(header::CONNECTION, UPGRADE);
+    }
+    let proto = if exchange.connection.tls.is_some() { "https" } else { "http" };
+    headers.insert(PROTO, HeaderValue::from_static(proto));
+    let ours = [
+        (header::HOST, Cow::Borrowed(permit.authority())),
+        (HOST, Cow::Borrowed(permit.authority())),
+        (FOR, Cow::Owned(permit.client().to_string())),
+        (REQUEST_ID, Cow::Owned(exchange.id().to_string())),
+    ];
+    for (name, value) in ours {
+        // Hosts and addresses are visible ASCII: the policy and the standard library made them.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Takes out what was meant for one hop, and what `Connection` names as such. What frames the
+/// message or names its host is never a hop's own, whatever a client says.
+fn strip_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|field| field.as_bytes().split(|b| *b == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+fn strip_spoofed(headers: &mut HeaderMap) {
+    let spoofed: Vec<HeaderName> =
+        headers.keys().filter(|name| is_spoofable(name)).cloned().collect();
+    for name in spoofed {
+        headers.remove(name);
+    }
+}
+
+fn is_spoofable(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    // Some readers take an underscore for a dash.
+    let dashed =
+        if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) };
+    SPOOFABLE.binary_search(&&*dashed).is_ok()
+        || SPOOFABLE_FAMILIES.iter().any(|family| dashed.starts_with(family))
+}
+
+/// HTTP/2 may split cookies over several fields; HTTP/1 knows one (RFC 9113 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    if crumbs.nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice())) {
+        headers.insert(header::COOKIE, whole);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_for_its_search() {
+        assert!(SPOOFABLE.is_sorted());
+    }
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers
+                .append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn what_a_client_says_in_place_of_a_proxy_is_dropped() {
+        let mut spoofed = headers(&[
+            ("x-forwarded-for", "9.9.9.9"),
+            ("X_Forwarded_For", "9.9.9.9"),
+            ("x-forwarded-anything", "1"),
+            ("forwarded", "for=9.9.9.9"),
+            ("cf-connecting-ip", "9.9.9.9"),
+            ("x-http-method-override", "DELETE"),
+            ("x-rewrite-url", "/rest"),
+            ("via", "1.1 evil"),
+        ]);
+        strip_spoofed(&mut spoofed);
+        assert!(spoofed.is_empty(), "{spoofed:?}");
+    }
+
+    #[test]
+    fn what_n8n_needs_passes() {
+        let needed = [
+            ("origin", "https://n8n.test"),
+            ("browser-id", "b"),
+            ("push-ref", "p"),
+            ("x-n8n-api-key", "k"),
+            ("x-hub-signature-256", "sha256=1"),
+            ("stripe-signature", "t=1"),
+            ("authorization", "Bearer x"),
+            ("cookie", "n8n-auth=x"),
+            ("sec-websocket-key", "k"),
+            ("mcp-session-id", "s"),
+        ];
+        let mut kept = headers(&needed);
+        strip_hop(&mut kept);
+        strip_spoofed(&mut kept);
+        assert_eq!(kept.len(), needed.len());
+    }
+
+    #[test]
+    fn what_is_named_by_connection_goes_but_framing_and_host_stay() {
+        let mut named = headers(&[
+            ("connection", "close, X-Secret , Content-Length"),
+            ("connection", "Host"),
+            ("x-secret", "1"),
+            ("content-length", "5"),
+            ("host", "n8n.test"),
+            ("te", "trailers"),
+        ]);
+        strip_hop(&mut named);
+        assert!(named.contains_key("content-length") && named.contains_key("host"));
+        assert_eq!(named.len(), 2, "{named:?}");
+    }
+
+    #[test]
+    fn cookies_are_joined() {
+        let mut split = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        join_cookies(&mut split);
+        assert_eq!(split.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+}

@@ -1,0 +1,44 @@
+//! The access record: begun here, written when the last holder of the exchange lets go.
+
+use std::sync::Arc;
+
+use gateway_telemetry::Telemetry;
+use http::Response;
+use tower::{Layer, layer::layer_fn};
+
+use super::{Arrival, Recorded};
+use crate::{Answer, Exchange, Live, Serve};
+
+#[derive(Debug)]
+pub(crate) struct Record<S> {
+    rules: Live,
+    telemetry: Telemetry,
+    inner: S,
+}
+
+impl<S> Record<S> {
+    pub(crate) fn layer(rules: Live, telemetry: Telemetry) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { rules: rules.clone(), telemetry: telemetry.clone(), inner })
+    }
+}
+
+impl<B, S> Serve<Arrival<B>> for Record<S>
+where
+    B: Send + 'static,
+    S: Serve<Recorded<B>, Response = Response<Answer>>,
+{
+    type Response = Response<Answer>;
+    type Error = S::Error;
+
+    async fn serve(&self, arrival: Arrival<B>) -> Result<Response<Answer>, S::Error> {
+        let Arrival { request, connection } = arrival;
+        let rules = Arc::clone(&self.rules.borrow());
+        let exchange = Exchange::begin(&request, connection, rules, self.telemetry.clone());
+        let response =
+            self.inner.serve(Recorded { request, exchange: Arc::clone(&exchange) }).await;
+        if let Ok(response) = &response {
+            exchange.answered(response.status());
+        }
+        response
+    }
+}

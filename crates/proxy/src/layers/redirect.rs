@@ -1,0 +1,46 @@
+//! HTTP in clear: to HTTPS, for the hosts of the policy.
+
+use gateway_policy::{Authority, Reason};
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::Recorded;
+use crate::{Answer, Failure, Serve, page};
+
+/// Sends clients to HTTPS.
+#[derive(Debug)]
+pub(crate) struct Redirect {
+    port: u16,
+}
+
+impl Redirect {
+    /// To `port`, for clients who named a port themselves: they see the machine's own ports. For
+    /// the others the usual port is meant, whatever it is mapped to.
+    pub(crate) fn to(port: u16) -> Self {
+        Self { port }
+    }
+}
+
+impl<B: Send + 'static> Serve<Recorded<B>> for Redirect {
+    type Response = Response<Answer>;
+    type Error = Failure;
+
+    async fn serve(&self, recorded: Recorded<B>) -> Result<Response<Answer>, Failure> {
+        let Recorded { request, exchange } = recorded;
+        let mut fields = request.headers().get_all(header::HOST).iter();
+        let field = match (fields.next(), fields.next()) {
+            (Some(field), None) => field.to_str().ok(),
+            _ => None,
+        };
+        let named = field.and_then(|field| Authority::parse(field).ok()).ok_or(Reason::BadHost)?;
+        let (host, _) = exchange.rules.policy.hosts.find(named.host).ok_or(Reason::UnknownHost)?;
+        let port = named.port.map(|_| self.port).filter(|port| *port != 443);
+        let authority = Authority { host, port };
+        let target = request.uri().path_and_query().map_or("/", |it| it.as_str());
+        let location = HeaderValue::try_from(format!("https://{authority}{target}"));
+        let location = location.map_err(|_| Reason::AmbiguousPath)?;
+        let moved = StatusCode::PERMANENT_REDIRECT;
+        let mut response = page::answer(moved, "This address is served over HTTPS.", &exchange);
+        response.headers_mut().insert(header::LOCATION, location);
+        Ok(response)
+    }
+}

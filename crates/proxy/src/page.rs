@@ -1,0 +1,47 @@
+//! Answers of the gateway's own: a page for a person, JSON for a program, and nothing in either
+//! that tells what stands behind.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::{Answer, Exchange};
+
+/// An answer with `status` that says `text`.
+pub(crate) fn answer(
+    status: StatusCode,
+    text: &'static str,
+    exchange: &Arc<Exchange>,
+) -> Response<Answer> {
+    let id = exchange.id();
+    let (kind, body) = if exchange.wants_html() {
+        ("text/html; charset=utf-8", page(status, text, &id.to_string()))
+    } else {
+        let code = status.as_u16();
+        let json = format!("{{\"code\":{code},\"message\":\"{text}\",\"requestId\":\"{id}\"}}\n");
+        ("application/json; charset=utf-8", json)
+    };
+    let mut response = Response::new(Answer::own(body, exchange));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status.is_server_error() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+fn page(status: StatusCode, text: &str, id: &str) -> String {
+    let code = status.as_u16();
+    let title = status.canonical_reason().unwrap_or("Error");
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <meta name=\"color-scheme\" content=\"light dark\">\
+         <title>{code} {title}</title>\
+         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}}\
+         small{{opacity:.6}}</style>\
+         <h1>{title}</h1><p>{text}</p><small>Request {id}</small></html>\n"
+    )
+}

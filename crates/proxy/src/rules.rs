@@ -1,0 +1,39 @@
+//! What is in force. A request keeps the rules it began with.
+
+use std::{sync::Arc, time::Duration};
+
+use gateway_policy::Policy;
+use tokio::sync::watch;
+
+use crate::Upstreams;
+
+/// Everything that a reload replaces at once.
+#[derive(Debug)]
+pub struct Rules {
+    /// How many policies this process has had.
+    pub revision: u64,
+    /// What is decided.
+    pub policy: Policy,
+    /// Where n8n is.
+    pub upstreams: Upstreams,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// Whether browsers are told to come over HTTPS alone from now on (RFC 6797).
+    pub hsts: bool,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a short exchange's answer to begin.
+    pub answer: Duration,
+    /// For the next bytes of a request's body.
+    pub body: Duration,
+    /// For an execution's answer to begin, and for a stream's next bytes.
+    pub stream: Duration,
+    /// For a tunnel's next bytes.
+    pub tunnel: Duration,
+}
+
+/// The rules in force, now and later.
+pub type Live = watch::Receiver<Arc<Rules>>;

@@ -1,0 +1,250 @@
+//! After an upgrade: bytes both ways, until one side ends, nobody speaks for too long, the policy
+//! no longer allows it, or the gateway stops. Who is closed by us gets a WebSocket close frame.
+
+mod frames;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use gateway_policy::Question;
+use gateway_telemetry::{ConnectionKind, TunnelClosed};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header, request};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::frames::Frames;
+use crate::{Exchange, Live, Rules};
+
+/// How long the frame under way may take to end, and the client to answer our close.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How much is read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Why we close a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Because {
+    /// The policy no longer allows it.
+    Policy,
+    /// Nobody spoke for too long.
+    Idle,
+    /// The gateway stops.
+    Shutdown,
+}
+
+impl Because {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Idle => "idle",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// The close frame (RFC 6455 5.5.1): 1008 policy violation, 1001 going away, 1012 restart.
+    fn frame(self) -> [u8; 4] {
+        let code: u16 = match self {
+            Self::Policy => 1008,
+            Self::Idle => 1001,
+            Self::Shutdown => 1012,
+        };
+        let [high, low] = code.to_be_bytes();
+        [0x88, 2, high, low]
+    }
+}
+
+/// What a later policy needs of a request's head to decide about its tunnel again.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    head: request::Parts,
+}
+
+impl Claim {
+    pub(crate) fn new(method: Method, uri: Uri, headers: &HeaderMap) -> Self {
+        let (mut head, ()) = Request::new(()).into_parts();
+        (head.method, head.uri, head.version) = (method, uri, Version::HTTP_11);
+        for name in [header::HOST, header::CONNECTION, header::UPGRADE] {
+            let name: HeaderName = name;
+            if let Some(value) = headers.get(&name) {
+                head.headers.insert(name, value.clone());
+            }
+        }
+        Self { head }
+    }
+
+    fn still_stands(&self, rules: &Rules, exchange: &Exchange) -> bool {
+        let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
+        let question = Question { head: &self.head, sni, client: exchange.client() };
+        rules.policy.decide(question).is_ok_and(|permit| permit.upgrade())
+    }
+}
+
+/// A tunnel to be.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) claim: Claim,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) rules: Live,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Tunnel {
+    /// Waits for both sides to be upgraded and carries bytes until it ends.
+    pub(crate) async fn open(self, client: OnUpgrade, n8n: OnUpgrade) {
+        let Ok((client, n8n)) = tokio::try_join!(client, n8n) else { return };
+        let _open = self.exchange.telemetry().metrics.open(ConnectionKind::Tunnel);
+        if let Some(because) = self.carry(TokioIo::new(client), TokioIo::new(n8n)).await {
+            self.exchange.telemetry().say(&TunnelClosed {
+                request_id: self.exchange.id().to_string(),
+                client: self.exchange.client().address,
+                because: because.name(),
+            });
+        }
+    }
+
+    async fn carry(&self, client: TokioIo<Upgraded>, n8n: TokioIo<Upgraded>) -> Option<Because> {
+        let (mut from_client, mut to_client) = split(client);
+        let (mut from_n8n, mut to_n8n) = split(n8n);
+        let heard = Heard::now();
+        let (close, closing) = watch::channel(None);
+
+        let up = async {
+            let ended = pump(&mut from_client, &mut to_n8n, |bytes| {
+                heard.again();
+                self.exchange.receive(bytes.len());
+            });
+            // An end and an error are alike: the other side is told by its own end.
+            drop(ended.await);
+            drop(to_n8n.shutdown().await);
+        };
+        let down = async {
+            let count = |bytes: &[u8]| {
+                heard.again();
+                self.exchange.send(bytes.len());
+            };
+            drop(downward(&mut from_n8n, &mut to_client, closing, count).await);
+            drop(to_client.shutdown().await);
+        };
+        let watch = async {
+            let because = self.until_closed(&heard).await;
+            close.send_replace(Some(because));
+            because
+        };
+
+        let mut both = std::pin::pin!(async { tokio::join!(up, down) });
+        let because = tokio::select! {
+            _ = both.as_mut() => return None,
+            because = watch => because,
+        };
+        // The close frame is on its way; a polite client answers it, and nobody waits for others.
+        drop(timeout(GOODBYE, both).await);
+        Some(because)
+    }
+
+    /// Waits for a reason to close.
+    async fn until_closed(&self, heard: &Heard) -> Because {
+        let idle = self.exchange.rules.timeouts.tunnel;
+        let mut rules = self.rules.clone();
+        // What changed between the decision and now is looked at as well.
+        rules.mark_changed();
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Because::Shutdown,
+                changed = rules.changed() => {
+                    let now = Arc::clone(&rules.borrow_and_update());
+                    match changed {
+                        Ok(()) if self.claim.still_stands(&now, &self.exchange) => {}
+                        Ok(()) => return Because::Policy,
+                        Err(_) => return Because::Shutdown,
+                    }
+                }
+                () = sleep_until(heard.last() + idle) => {
+                    if heard.last() + idle <= Instant::now() {
+                        return Because::Idle;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// When somebody last spoke.
+struct Heard {
+    since: Instant,
+    after: AtomicU64,
+}
+
+impl Heard {
+    fn now() -> Self {
+        Self { since: Instant::now(), after: AtomicU64::new(0) }
+    }
+
+    fn again(&self) {
+        let after = self.since.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        self.after.store(after, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.since + Duration::from_millis(self.after.load(Ordering::Relaxed))
+    }
+}
+
+/// Carries bytes one way until they end.
+async fn pump(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut seen: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(());
+        };
+        seen(bytes);
+        to.write_all(bytes).await?;
+        to.flush().await?;
+    }
+}
+
+/// Carries n8n's frames to the client; once asked to, ends them with a close frame between two
+/// frames of n8n's.
+async fn downward(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut closing: watch::Receiver<Option<Because>>,
+    mut seen: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    let mut frames = Frames::default();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let because = *closing.borrow_and_update();
+        if let Some(because) = because.filter(|_| frames.between()) {
+            to.write_all(&because.frame()).await?;
+            return to.flush().await;
+        }
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => read?,
+            Ok(()) = closing.changed(), if because.is_none() => continue,
+        };
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(());
+        };
+        seen(bytes);
+        frames.pass(bytes);
+        to.write_all(bytes).await?;
+        to.flush().await?;
+    }
+}

@@ -1,0 +1,62 @@
+//! Whether a process of n8n is there and ready.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use gateway_telemetry::{Telemetry, UpstreamDown, UpstreamUp};
+use http::{Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+
+use super::{Connect, Upstream};
+
+/// How long a readiness probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Asks `upstream` whether it is ready, at `path`, and notes the answer; says it if it is news.
+pub async fn probe(
+    connect: &impl Connect,
+    upstream: &Upstream,
+    path: &str,
+    telemetry: &Telemetry,
+    first: bool,
+) {
+    let asked = timeout(PROBE_TIMEOUT, ask(connect, upstream, path)).await;
+    let ready = asked.unwrap_or_else(|late| Err(late.into()));
+    let name = upstream.backend.to_string();
+    let news = upstream.note(ready.is_ok());
+    match ready {
+        Ok(()) if news || first => telemetry.say(&UpstreamUp { upstream: name }),
+        Err(why) if news || first => {
+            telemetry.say(&UpstreamDown { upstream: name, error: why.to_string() });
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+async fn ask(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Result<()> {
+    let io = connect.connect(&upstream.backend).await?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+    let request = Request::get(path)
+        .header(header::HOST, upstream.backend.host.as_str())
+        // n8n answers 204 to whatever its bot filter takes for one, `curl` among it.
+        .header(header::USER_AGENT, "n8n-gateway")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(io::Error::other)?;
+    let asked = async { sender.send_request(request).await };
+    let response = tokio::select! {
+        response = asked => response.map_err(io::Error::other)?,
+        ended = connection => {
+            ended.map_err(io::Error::other)?;
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    };
+    match response.status() {
+        StatusCode::OK => Ok(()),
+        status => Err(io::Error::other(format!("{path} answered {}", status.as_u16()))),
+    }
+}
