@@ -1,1 +1,20 @@
-//! x
+//! Introductions: configuration meets policy, policy meets mechanism. No decision is taken here
+//! and no protocol is spoken, the operator's own listener aside.
+
+#![forbid(unsafe_code)]
+
+mod admin;
+mod assembly;
+pub mod cli;
+mod control;
+mod fingerprint;
+mod identity;
+mod reload;
+mod resolve;
+mod run;
+mod signals;
+mod status;
+
+pub use assembly::{Application, Assembly, Doorkeeper};
+pub use reload::{Outcome, Reloader};
+pub use run::run;

@@ -16,6 +16,8 @@ pub struct Rules {
     pub policy: Policy,
     /// Where n8n is.
     pub upstreams: Upstreams,
+    /// The path that tells whether a process of n8n is ready.
+    pub readiness: String,
     /// How long to wait.
     pub timeouts: Timeouts,
     /// Whether browsers are told to come over HTTPS alone from now on (RFC 6797).

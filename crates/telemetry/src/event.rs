@@ -89,6 +89,9 @@ pub struct Started {
     pub listening: Vec<String>,
     /// The policy's file.
     pub policy: String,
+    /// The authority that a developer's browser has to trust, if the gateway made one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
 }
 
 impl Event for Started {

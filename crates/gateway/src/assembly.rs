@@ -1,0 +1,136 @@
+//! How the parts are put together: what a listener asks at its door, what it answers with, and
+//! where the rules in force are read from.
+
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
+
+use gateway_edge::{App, Door, Edge, Protocol};
+use gateway_ledger::{Crowd, Limits, Presence};
+use gateway_policy::Connection;
+use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
+use gateway_telemetry::Telemetry;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What all listeners of a process share.
+#[derive(Clone, Debug)]
+pub struct Assembly<C> {
+    /// The rules in force.
+    pub rules: Live,
+    /// How many connections there may be.
+    pub limits: watch::Receiver<Limits>,
+    /// How handshakes are made.
+    pub tls: watch::Receiver<Arc<ServerConfig>>,
+    /// Who is connected.
+    pub crowd: Arc<Crowd>,
+    /// What is said.
+    pub telemetry: Telemetry,
+    /// The way to n8n.
+    pub connect: C,
+    /// Whether trusted peers begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// The port that redirects lead to.
+    pub https_port: u16,
+    /// Cancelled when the process stops.
+    pub stop: CancellationToken,
+}
+
+impl<C: Connect> Assembly<C> {
+    /// What serves HTTPS, with a pool of its own; one for each runtime.
+    pub fn https(&self, tasks: &TaskTracker) -> Edge<Doorkeeper, impl App<Body = Answer>> {
+        let means = Means {
+            rules: self.rules.clone(),
+            telemetry: self.telemetry.clone(),
+            connect: self.connect.clone(),
+            tasks: tasks.clone(),
+            stop: self.stop.clone(),
+        };
+        self.edge(Protocol::Https(self.tls.clone()), stack(means), tasks)
+    }
+
+    /// What serves HTTP in clear.
+    pub fn http(&self, tasks: &TaskTracker) -> Edge<Doorkeeper, impl App<Body = Answer>> {
+        let app = redirects(self.rules.clone(), self.telemetry.clone(), self.https_port);
+        self.edge(Protocol::Http, app, tasks)
+    }
+
+    fn edge<S>(
+        &self,
+        protocol: Protocol,
+        stack: S,
+        tasks: &TaskTracker,
+    ) -> Edge<Doorkeeper, Application<S>> {
+        Edge {
+            door: Doorkeeper {
+                rules: self.rules.clone(),
+                limits: self.limits.clone(),
+                crowd: Arc::clone(&self.crowd),
+                proxy_protocol: self.proxy_protocol,
+            },
+            app: Application(Arc::new(stack)),
+            protocol,
+            telemetry: self.telemetry.clone(),
+            stop: self.stop.clone(),
+            tasks: tasks.clone(),
+        }
+    }
+}
+
+/// The policy and the ledger, as a door.
+#[derive(Clone, Debug)]
+pub struct Doorkeeper {
+    rules: Live,
+    limits: watch::Receiver<Limits>,
+    crowd: Arc<Crowd>,
+    proxy_protocol: bool,
+}
+
+impl Door for Doorkeeper {
+    type Pass = Option<Presence>;
+
+    fn admit(&self, peer: IpAddr) -> Result<Self::Pass, &'static str> {
+        let rules = Arc::clone(&self.rules.borrow());
+        let clients = &rules.policy.clients;
+        let mut limits = *self.limits.borrow();
+        // Everybody behind a trusted proxy comes from its one address.
+        if clients.trusted.contains(peer) {
+            limits.per_client = limits.total;
+        }
+        let entered = self.crowd.enter(clients.client(peer).key, limits);
+        entered.map(Some).map_err(gateway_ledger::Full::name)
+    }
+
+    fn vouches(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol && self.rules.borrow().policy.clients.trusted.contains(peer)
+    }
+}
+
+/// A stack, as what a listener answers with.
+#[derive(Debug)]
+pub struct Application<S>(Arc<S>);
+
+impl<S> Clone for Application<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> App for Application<S>
+where
+    S: Serve<Arrival<Incoming>, Response = Response<Answer>, Error = Infallible>,
+{
+    type Body = Answer;
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: Arc<Connection>,
+    ) -> Response<Answer> {
+        match self.0.serve(Arrival { request, connection }).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}

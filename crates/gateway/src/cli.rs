@@ -1,0 +1,191 @@
+//! The command line.
+
+mod admin_client;
+mod check;
+mod explain;
+mod live;
+
+use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use gateway_config::Invalid;
+
+/// How a command ended, for the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Exit {
+    Success = 0,
+    /// The user's mistake, or a finding.
+    Failure = 1,
+    /// Ours, or the machine's.
+    Error = 2,
+    /// A policy that cannot be used (`EX_CONFIG` of sysexits.h).
+    Policy = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The one process that faces the internet in front of a self-hosted n8n.
+#[derive(Debug, Parser)]
+#[command(name = "n8n-gateway", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve, until SIGTERM.
+    Run {
+        #[command(flatten)]
+        policy: PolicyFile,
+    },
+    /// Say everything that is wrong with a policy, with place and hint.
+    ///
+    /// Exits with 78 if the policy cannot be used, with 0 if it can, warnings or not.
+    Check {
+        #[command(flatten)]
+        policy: PolicyFile,
+        /// Show the policy in force, defaults filled in and secrets masked.
+        #[arg(long)]
+        print: bool,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what would be decided about a request, step by step, and by which line of the policy.
+    ///
+    /// Exits with 0 if it would pass, with 1 if it would be refused.
+    Explain {
+        #[command(flatten)]
+        policy: PolicyFile,
+        /// The client's address.
+        #[arg(long, value_name = "ADDRESS")]
+        from: IpAddr,
+        /// The method, such as GET.
+        method: String,
+        /// The URL, or a path on the policy's site.
+        url: String,
+        /// As a WebSocket's opening handshake.
+        #[arg(long)]
+        websocket: bool,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how a running gateway is: n8n, certificate, policy, refusals.
+    Status {
+        #[command(flatten)]
+        gateway: Running,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a running gateway read its policy again, and say how that ended.
+    Reload {
+        #[command(flatten)]
+        gateway: Running,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the policy is.
+#[derive(Debug, clap::Args)]
+struct PolicyFile {
+    /// The policy file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/n8n-gateway/policy.yaml")]
+    config: PathBuf,
+}
+
+/// Where a running gateway is.
+#[derive(Debug, clap::Args)]
+struct Running {
+    /// The policy file of the gateway, which says where it listens for its operator.
+    #[arg(long, value_name = "FILE", default_value = "/etc/n8n-gateway/policy.yaml")]
+    config: PathBuf,
+    /// Where the gateway listens for its operator: `unix:/path` or an address and a port.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+    /// A file with the token of the admin listener, with `--admin`.
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    token_file: Option<PathBuf>,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(why) => {
+            // Nobody is left to tell if even this cannot be printed.
+            drop(why.print());
+            let asked = matches!(why.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked { Exit::Success } else { Exit::Failure }.into();
+        }
+    };
+    match obey(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(why) => {
+            let exit = if why.is::<Invalid>() { Exit::Policy } else { Exit::Error };
+            complain(&match exit {
+                Exit::Policy => why.to_string(),
+                Exit::Success | Exit::Failure | Exit::Error => format!("error: {why:#}"),
+            });
+            exit.into()
+        }
+    }
+}
+
+fn obey(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Run { policy } => crate::run(&policy.config).map(|()| Exit::Success),
+        Command::Check { policy, print, json } => check::check(&policy.config, print, json),
+        Command::Explain { policy, from, method, url, websocket, json } => {
+            explain::explain(&policy.config, from, &method, &url, websocket, json)
+        }
+        Command::Status { gateway, json } => live::status(&gateway, json),
+        Command::Reload { gateway, json } => live::reload(&gateway, json),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);
+            say(&String::from_utf8_lossy(&script));
+            Ok(Exit::Success)
+        }
+    }
+}
+
+/// Runs what waits for something on a runtime of its own.
+fn wait<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+#[expect(clippy::print_stdout, reason = "what a command was asked for")]
+fn say(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+#[expect(clippy::print_stderr, reason = "what a command has to complain about")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

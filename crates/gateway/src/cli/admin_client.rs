@@ -1,0 +1,109 @@
+//! Asking a running gateway.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use gateway_config::{Admin, Answers, System, load};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+
+use super::Running;
+
+/// No answer of the admin listener is longer.
+const LONGEST: usize = 16 << 20;
+
+/// Where it is and what it wants to be shown.
+struct Door {
+    address: Address,
+    token: Option<String>,
+}
+
+enum Address {
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+}
+
+fn door(gateway: &Running) -> anyhow::Result<Door> {
+    let Some(admin) = &gateway.admin else {
+        let config = load(&gateway.config, &System, &Answers::new())?;
+        return Ok(match config.settings.listen.admin {
+            Admin::Unix(path) => Door { address: Address::Unix(path), token: None },
+            Admin::Tcp(address, token) => {
+                let token = token.map(|token| token.expose().to_owned());
+                Door { address: Address::Tcp(address), token }
+            }
+        });
+    };
+    let address = match admin.strip_prefix("unix:") {
+        Some(path) => Address::Unix(path.into()),
+        None => {
+            Address::Tcp(admin.parse().context("neither `unix:/path` nor an address and a port")?)
+        }
+    };
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        anyhow::Ok(text.trim().to_owned())
+    };
+    Ok(Door { address, token: gateway.token_file.as_ref().map(read).transpose()? })
+}
+
+/// Asks `path`, and gives the answer's status and body.
+pub(super) async fn ask(
+    gateway: &Running,
+    method: Method,
+    path: &str,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    let Door { address, token } = door(gateway)?;
+    match address {
+        Address::Unix(socket) => {
+            let io = UnixStream::connect(&socket).await;
+            let io =
+                io.with_context(|| format!("no gateway answers at unix:{}", socket.display()))?;
+            over(io, method, path, token).await
+        }
+        Address::Tcp(address) => {
+            let io = TcpStream::connect(address).await;
+            let io = io.with_context(|| format!("no gateway answers at {address}"))?;
+            over(io, method, path, token).await
+        }
+    }
+}
+
+async fn over(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    method: Method,
+    path: &str,
+    token: Option<String>,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "admin");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
+    let answer = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, LONGEST);
+        #[expect(clippy::disallowed_methods, reason = "limited in the line above")]
+        let body = body.collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        anyhow::Ok((head.status, body))
+    };
+    let (status, body) = tokio::select! {
+        answer = answer => answer?,
+        ended = connection => {
+            ended?;
+            bail!("the gateway closed the connection");
+        }
+    };
+    if status == StatusCode::UNAUTHORIZED {
+        bail!("the admin listener wants a token: name the policy with --config, or --token-file");
+    }
+    Ok((status, body))
+}

@@ -1,0 +1,78 @@
+//! `explain`: what would be decided, step by step.
+
+use std::{net::IpAddr, path::Path};
+
+use anyhow::{Context, bail};
+use gateway_policy::{Policy, Question, Step};
+use http::{Request, Uri, header, request, uri::Authority};
+use serde_json::json;
+
+use super::{Exit, say, wait};
+use crate::run::read_policy;
+
+pub(super) fn explain(
+    file: &Path,
+    from: IpAddr,
+    method: &str,
+    url: &str,
+    websocket: bool,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
+    let (config, _) = wait(async { Ok(read_policy(file).await?) })?;
+    let policy = &config.policy;
+    let head = head(policy, method, url, websocket)?;
+    let client = policy.clients.client(from);
+    let sni = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let sni = sni.map(|host| host.rsplit_once(':').map_or(host, |(host, _)| host).to_owned());
+    let mut steps: Vec<Step> = Vec::new();
+    let question = Question { head: &head, sni: sni.as_deref(), client };
+    let verdict = policy.decide_with(question, &mut steps);
+    let (exit, decision) = match &verdict {
+        Ok(permit) => (Exit::Success, format!("pass, as `{}`", permit.surface().name())),
+        Err(refusal) => {
+            let (status, reason) = (refusal.reason.status().as_u16(), refusal.reason.name());
+            (Exit::Failure, format!("refuse with {status} ({reason})"))
+        }
+    };
+    if as_json {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|step| {
+                let source = step.source.map(|source| source.to_string());
+                json!({ "asked": step.asked, "found": step.found, "source": source })
+            })
+            .collect();
+        let passes = verdict.is_ok();
+        let report = json!({ "passes": passes, "decision": decision, "steps": steps });
+        say(&serde_json::to_string_pretty(&report)?);
+    } else {
+        for step in &steps {
+            say(&step.to_string());
+        }
+        say(&format!("{:<8} {decision}", "decision"));
+    }
+    Ok(exit)
+}
+
+/// The head of the request that `url` makes: with a path alone, on the policy's first host.
+fn head(
+    policy: &Policy,
+    method: &str,
+    url: &str,
+    websocket: bool,
+) -> anyhow::Result<request::Parts> {
+    let uri: Uri = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
+    let site = policy.hosts.names().next().unwrap_or_default();
+    let host = uri.authority().map_or(site, Authority::as_str).to_owned();
+    if uri.path_and_query().is_none() {
+        bail!("`{url}` has no path");
+    }
+    let path = uri.path_and_query().map_or("/", |it| it.as_str());
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
+    if websocket {
+        request =
+            request.header(header::CONNECTION, "Upgrade").header(header::UPGRADE, "websocket");
+    }
+    let request = request.body(()).with_context(|| format!("`{method} {url}` is no request"))?;
+    Ok(request.into_parts().0)
+}

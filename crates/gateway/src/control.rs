@@ -1,0 +1,136 @@
+//! What happens beside the requests: looking at files, asking names and n8n's health, reloading,
+//! telling systemd, answering the operator.
+
+use std::{sync::Arc, time::Duration};
+
+use gateway_certs::Clock;
+use gateway_config::Answers;
+use gateway_ledger::Crowd;
+use gateway_proxy::{Live, Tcp, probe};
+use gateway_telemetry::Telemetry;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Outcome, Reloader,
+    signals::{self, Asked, Signals},
+    status::{CertificateStatus, PolicyStatus, Recent, Status, UpstreamStatus},
+};
+
+/// What the operator asks of a running gateway.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Reload(oneshot::Sender<Outcome>),
+    Status(oneshot::Sender<Box<Status>>),
+}
+
+/// How often files are looked at: a change is in force within two seconds of saving.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often n8n is asked whether it is ready, and how often while it is not.
+const PROBE: Duration = Duration::from_secs(5);
+const PROBE_WHILE_DOWN: Duration = Duration::from_secs(1);
+
+/// Whoever carries out what is not a request.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub(crate) reloader: Reloader,
+    pub(crate) answers: mpsc::Receiver<Answers>,
+    pub(crate) crowd: Arc<Crowd>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) started: Instant,
+}
+
+impl Control {
+    /// Works until a signal asks for an end, and tells which.
+    pub(crate) async fn work(mut self, mut signals: Signals) -> &'static str {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut alive = interval(signals::watchdog().unwrap_or(LOOK));
+        let mut recent = Recent::new();
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Reload => drop(self.reload("signal")),
+                    Asked::End(because) => return because,
+                },
+                _ = alive.tick() => signals::alive(),
+                _ = look.tick() => {
+                    recent.sample(self.telemetry.metrics.refused_so_far());
+                    self.reloader.look();
+                }
+                Some(answers) = self.answers.recv() => drop(self.reloader.learn(answers)),
+                Some(order) = self.orders.recv() => match order {
+                    // Whoever asked may have gone; the reload has happened all the same.
+                    Order::Reload(reply) => drop(reply.send(self.reload("admin"))),
+                    Order::Status(reply) => drop(reply.send(Box::new(self.status(&recent)))),
+                },
+            }
+        }
+    }
+
+    fn reload(&mut self, because: &'static str) -> Outcome {
+        signals::reloading();
+        let outcome = self.reloader.reload(because);
+        signals::ready();
+        outcome
+    }
+
+    fn status(&self, recent: &Recent) -> Status {
+        let rules = Arc::clone(&self.reloader.rules().borrow());
+        let identity = self.reloader.served().current();
+        let hosts: Vec<String> = rules.policy.hosts.names().map(str::to_owned).collect();
+        let last = self.reloader.last();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            policy: PolicyStatus {
+                file: self.reloader.file().display().to_string(),
+                revision: rules.revision,
+                hash: self.reloader.hash().to_owned(),
+                since: self.reloader.since(),
+                last_reload: last.map(|last| last.outcome.name().to_owned()),
+                problems: last.map(|last| last.problems.clone()).unwrap_or_default(),
+            },
+            n8n: rules
+                .upstreams
+                .all()
+                .map(|it| UpstreamStatus { url: it.backend.to_string(), up: it.is_up() })
+                .collect(),
+            certificate: CertificateStatus {
+                warnings: identity.warnings(&hosts, self.clock.now()),
+                issuer: identity.issuer,
+                not_after: identity.not_after,
+            },
+            connections: self.crowd.total(),
+            refused_in_the_last_5_minutes: recent.rise(self.telemetry.metrics.refused_so_far()),
+        }
+    }
+}
+
+/// Asks n8n's processes again and again whether they are ready.
+pub(crate) async fn watch_health(rules: Live, telemetry: Telemetry, stop: CancellationToken) {
+    let mut known = Vec::new();
+    loop {
+        let now = Arc::clone(&rules.borrow());
+        for upstream in now.upstreams.all() {
+            let first = !known.contains(&upstream.backend);
+            probe(&Tcp, upstream, &now.readiness, &telemetry, first).await;
+            if first {
+                known.push(upstream.backend.clone());
+            }
+        }
+        known.retain(|backend| now.upstreams.all().any(|it| it.backend == *backend));
+        let all_up = now.upstreams.all().all(|it| it.is_up());
+        let pause = if all_up { PROBE } else { PROBE_WHILE_DOWN };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The certificate that a policy asks for.
+
+use std::path::PathBuf;
+
+use gateway_certs::{Clock, Error, Identity, LocalAuthority, from_files};
+use gateway_config::{Certificate, Settings};
+use gateway_policy::Policy;
+use gateway_telemetry::CertificateLoaded;
+
+/// Names under which a developer reaches a machine of their own, besides the policy's hosts.
+const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Reads or makes the certificate, and says what there is to say of it.
+pub(crate) fn obtain(
+    settings: &Settings,
+    policy: &Policy,
+    clock: &dyn Clock,
+) -> Result<(Identity, CertificateLoaded), Error> {
+    let mut hosts: Vec<String> = policy.hosts.names().map(str::to_owned).collect();
+    let now = clock.now();
+    let identity = match &settings.tls.certificate {
+        Certificate::Files { chain, key } => from_files(chain, key)?,
+        Certificate::SelfSigned => {
+            let mut names = hosts.clone();
+            names.extend(LOCAL_NAMES.map(str::to_owned));
+            LocalAuthority::open(&settings.state)?.issue(&names, now)?
+        }
+    };
+    let warnings = identity.warnings(&hosts, now);
+    hosts.sort();
+    let (issuer, not_after) = (identity.issuer.clone(), identity.not_after);
+    Ok((identity, CertificateLoaded { hosts, issuer, not_after, warnings }))
+}
+
+/// Where a developer finds the authority to trust, if there is one.
+pub(crate) fn authority(settings: &Settings) -> Option<PathBuf> {
+    match settings.tls.certificate {
+        Certificate::SelfSigned => Some(settings.state.join("ca.pem")),
+        Certificate::Files { .. } => None,
+    }
+}

@@ -1,0 +1,247 @@
+//! A gateway, from its policy to its end.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    thread,
+};
+
+use anyhow::Context;
+use gateway_certs::{Clock, SystemClock};
+use gateway_config::{Answers, Config, Invalid, LogFormat, LogLevel, Settings, System, load};
+use gateway_edge::Activated;
+use gateway_ledger::Crowd;
+use gateway_proxy::Tcp;
+use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping, Telemetry};
+use tokio::{
+    runtime,
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Assembly, Reloader,
+    admin::{self, Desk},
+    control::{Control, watch_health},
+    identity,
+    resolve::{keep_asking, look_up},
+    signals::{self, Signals},
+};
+
+/// How many orders of the operator may wait.
+const ORDERS: usize = 16;
+
+/// Reads the policy with the addresses behind its DNS names, as far as they can be had.
+///
+/// # Errors
+///
+/// Every problem of the policy.
+pub(crate) async fn read_policy(file: &Path) -> Result<(Config, Answers), Invalid> {
+    let config = load(file, &System, &Answers::new())?;
+    let mut answers = Answers::new();
+    for name in config.needs.names.keys() {
+        if let Ok(addresses) = look_up(name).await {
+            answers.insert(name.clone(), addresses);
+        }
+    }
+    Ok(if answers.is_empty() {
+        (config, answers)
+    } else {
+        (load(file, &System, &answers)?, answers)
+    })
+}
+
+/// Runs a gateway until a signal asks for its end.
+///
+/// # Errors
+///
+/// [`Invalid`] for a policy that cannot be used, and whatever keeps the gateway from starting.
+pub fn run(file: &Path) -> anyhow::Result<()> {
+    let control = runtime::Builder::new_current_thread().enable_all().build()?;
+    control.block_on(async {
+        let (config, answers) = read_policy(file).await?;
+        let (log, _guard) = log(&config.settings);
+        let telemetry = Telemetry::new(Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?), log);
+        hook_panics();
+        serve(file, config, answers, telemetry).await
+    })
+}
+
+async fn serve(
+    file: &Path,
+    config: Config,
+    answers: Answers,
+    telemetry: Telemetry,
+) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let reloader = Reloader::begin(
+        file,
+        Box::new(System),
+        answers,
+        config,
+        Arc::clone(&clock),
+        telemetry.clone(),
+    )
+    .context("the policy's certificate cannot be served")?;
+    let settings = reloader.settings().clone();
+    let signals = Signals::listen()?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let sockets = Sockets::open(&settings)?;
+    let (socket, admin_address) = admin::open(&settings.listen.admin)
+        .await
+        .with_context(|| format!("cannot open the admin listener ({:?})", settings.listen.admin))?;
+
+    let crowd = Arc::new(Crowd::default());
+    let assembly = Assembly {
+        rules: reloader.rules(),
+        limits: reloader.limits(),
+        tls: reloader.tls(),
+        crowd: Arc::clone(&crowd),
+        telemetry: telemetry.clone(),
+        connect: Tcp,
+        proxy_protocol: settings.listen.proxy_protocol,
+        https_port: settings.listen.https.first().map_or(443, SocketAddr::port),
+        stop: stop.clone(),
+    };
+    let (orders, to_do) = mpsc::channel(ORDERS);
+    let token = match &settings.listen.admin {
+        gateway_config::Admin::Tcp(_, token) => token.clone(),
+        gateway_config::Admin::Unix(_) => None,
+    };
+    let desk = Desk { telemetry: telemetry.clone(), rules: reloader.rules(), orders, token };
+    tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));
+    tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
+    let (resolved, answers) = mpsc::channel(ORDERS);
+    tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry.clone(), stop.clone()));
+
+    let mut listening = sockets.addresses();
+    listening.push(admin_address);
+    let workers = sockets.serve(&assembly, settings.timeouts.drain)?;
+    telemetry.say(&Started {
+        version: env!("CARGO_PKG_VERSION"),
+        listening,
+        policy: file.display().to_string(),
+        authority: identity::authority(&settings).map(|path| path.display().to_string()),
+    });
+    signals::ready();
+
+    let started = Instant::now();
+    let control = Control {
+        reloader,
+        answers,
+        crowd,
+        telemetry: telemetry.clone(),
+        clock,
+        orders: to_do,
+        started,
+    };
+    let because = control.work(signals).await;
+
+    signals::stopping();
+    telemetry.say(&Stopping { because });
+    stop.cancel();
+    let drained = tokio::task::spawn_blocking(move || {
+        workers.into_iter().all(|it| it.join().unwrap_or(false))
+    });
+    let drained = drained.await.unwrap_or(false);
+    if let gateway_config::Admin::Unix(path) = &settings.listen.admin {
+        // Whoever starts next replaces it anyway.
+        drop(std::fs::remove_file(path));
+    }
+    telemetry.say(&Stopped { drained });
+    Ok(())
+}
+
+/// The listening sockets of strangers.
+struct Sockets {
+    https: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+}
+
+impl Sockets {
+    fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let mut activated = Activated::from_env();
+        let mut open = |addresses: &[SocketAddr]| {
+            let open = addresses.iter().map(|address| activated.take_or_bind(*address));
+            open.collect::<Result<Vec<_>, _>>()
+        };
+        let (https, http) = (open(&settings.listen.https)?, open(&settings.listen.http)?);
+        Ok(Self { https, http })
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let address = |scheme: &'static str| {
+            move |it: &TcpListener| it.local_addr().ok().map(|it| format!("{scheme}://{it}"))
+        };
+        let https = self.https.iter().filter_map(address("https"));
+        https.chain(self.http.iter().filter_map(address("http"))).collect()
+    }
+
+    /// Starts a runtime for each core, each with a pool of its own: no work is stolen and no lock
+    /// is shared on a request's path. A worker tells at its end whether everything had ended.
+    fn serve(
+        &self,
+        assembly: &Assembly<Tcp>,
+        drain: std::time::Duration,
+    ) -> io::Result<Vec<thread::JoinHandle<bool>>> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let clone = |listeners: &[TcpListener]| {
+            listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()
+        };
+        (0..cores)
+            .map(|core| {
+                let (https, http) = (clone(&self.https)?, clone(&self.http)?);
+                let assembly = assembly.clone();
+                let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+                let work = move || runtime.block_on(worker(assembly, https, http, drain));
+                thread::Builder::new().name(format!("worker-{core}")).spawn(work)
+            })
+            .collect()
+    }
+}
+
+async fn worker(
+    assembly: Assembly<Tcp>,
+    https: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+    drain: std::time::Duration,
+) -> bool {
+    let tasks = TaskTracker::new();
+    let serving = assembly.https(&tasks);
+    for listener in https.into_iter().filter_map(|it| tokio::net::TcpListener::from_std(it).ok()) {
+        tasks.spawn(serving.clone().accept(listener));
+    }
+    let redirecting = assembly.http(&tasks);
+    for listener in http.into_iter().filter_map(|it| tokio::net::TcpListener::from_std(it).ok()) {
+        tasks.spawn(redirecting.clone().accept(listener));
+    }
+    drop((serving, redirecting));
+    assembly.stop.cancelled().await;
+    tasks.close();
+    timeout(drain, tasks.wait()).await.is_ok()
+}
+
+fn log(settings: &Settings) -> (Log, gateway_telemetry::LogGuard) {
+    let format = match settings.log.format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Text => Format::Text,
+    };
+    let level = match settings.log.level {
+        LogLevel::Error => Level::Error,
+        LogLevel::Warn => Level::Warn,
+        LogLevel::Info => Level::Info,
+        LogLevel::Debug => Level::Debug,
+    };
+    Log::stdout(format, level)
+}
+
+/// A panic is a bug: where it happened goes to the log, and the request it met gets an answer.
+fn hook_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a bug");
+    }));
+}

@@ -1,0 +1,86 @@
+//! What the operator is told about a running gateway.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// A running gateway.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) policy: PolicyStatus,
+    pub(crate) n8n: Vec<UpstreamStatus>,
+    pub(crate) certificate: CertificateStatus,
+    pub(crate) connections: usize,
+    pub(crate) refused_in_the_last_5_minutes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct PolicyStatus {
+    pub(crate) file: String,
+    pub(crate) revision: u64,
+    pub(crate) hash: String,
+    /// Seconds since 1970.
+    pub(crate) since: i64,
+    /// How the last reload ended; nothing if there was none.
+    pub(crate) last_reload: Option<String>,
+    pub(crate) problems: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct UpstreamStatus {
+    pub(crate) url: String,
+    pub(crate) up: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct CertificateStatus {
+    pub(crate) issuer: String,
+    /// Seconds since 1970.
+    pub(crate) not_after: i64,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A counter as it stood in each of the last seconds.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    samples: VecDeque<u64>,
+}
+
+/// Five minutes of seconds.
+const SAMPLES: usize = 300;
+
+impl Recent {
+    pub(crate) fn new() -> Self {
+        Self { samples: VecDeque::with_capacity(SAMPLES + 1) }
+    }
+
+    /// Takes down how the counter stands; once a second.
+    pub(crate) fn sample(&mut self, now: u64) {
+        self.samples.push_back(now);
+        if self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+        }
+    }
+
+    /// How much it has risen since the oldest sample.
+    pub(crate) fn rise(&self, now: u64) -> u64 {
+        now.saturating_sub(self.samples.front().copied().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_older_than_five_minutes_is_forgotten() {
+        let mut recent = Recent::new();
+        for second in 0..1000 {
+            recent.sample(second);
+        }
+        assert_eq!(recent.rise(1000), 300);
+        assert_eq!(recent.samples.len(), SAMPLES);
+    }
+}
