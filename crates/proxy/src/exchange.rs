@@ -109,6 +109,10 @@ impl Exchange {
         self.html
     }
 
+    pub(crate) fn is_h2(&self) -> bool {
+        self.version == Version::HTTP_2
+    }
+
     pub(crate) fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }

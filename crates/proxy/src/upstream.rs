@@ -9,12 +9,14 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use gateway_n8n::Process;
 use gateway_policy::Permit;
+use tokio::time::Instant;
 
 pub(crate) use self::pool::{Lease, Pool};
 pub use self::{
@@ -43,19 +45,35 @@ pub struct Upstream {
     /// Where it listens.
     pub backend: Backend,
     up: AtomicBool,
+    known_since: Instant,
+    /// When it last answered a request, in milliseconds since `known_since`.
+    answered: AtomicU64,
 }
 
 impl Upstream {
     /// A process that is taken to be there until it is found not to be.
     #[must_use]
     pub fn new(backend: Backend) -> Self {
-        Self { backend, up: AtomicBool::new(true) }
+        let (up, answered) = (AtomicBool::new(true), AtomicU64::new(0));
+        Self { backend, up, known_since: Instant::now(), answered }
     }
 
     /// Whether it was there when it was last tried.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it answered a request.
+    pub(crate) fn heard(&self) {
+        let now = self.known_since.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        self.answered.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether it answered a request less than `span` ago.
+    pub(crate) fn heard_within(&self, span: Duration) -> bool {
+        let answered = Duration::from_millis(self.answered.load(Ordering::Relaxed));
+        !answered.is_zero() && self.known_since.elapsed() < answered + span
     }
 
     /// Notes whether it is there; tells whether that is news.

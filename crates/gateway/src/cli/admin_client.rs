@@ -1,6 +1,6 @@
 //! Asking a running gateway.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, pin::pin};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -95,12 +95,10 @@ async fn over(
         let body = body.collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
         anyhow::Ok((head.status, body))
     };
+    let (mut answer, mut connection) = (pin!(answer), pin!(connection));
     let (status, body) = tokio::select! {
-        answer = answer => answer?,
-        ended = connection => {
-            ended?;
-            bail!("the gateway closed the connection");
-        }
+        answer = answer.as_mut() => answer?,
+        _ = connection.as_mut() => answer.await?,
     };
     if status == StatusCode::UNAUTHORIZED {
         bail!("the admin listener wants a token: name the policy with --config, or --token-file");

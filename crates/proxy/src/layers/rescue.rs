@@ -70,7 +70,13 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
         reason,
         rule: source.map(|source| source.to_string()),
     });
-    page::answer(reason.status(), reason.text(), exchange)
+    let mut response = page::answer(reason.status(), reason.text(), exchange);
+    // Where one message cannot be understood, the next one on the connection cannot be either.
+    // HTTP/2 frames its messages, and forbids the field.
+    if reason.status() == StatusCode::BAD_REQUEST && !exchange.is_h2() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn faulty(

@@ -114,7 +114,12 @@ where
         request: Request<B>,
     ) -> Result<Result<(Response<Incoming>, Lease), Failure>, Request<B>> {
         match sender.try_send_request(request).await {
-            Ok(response) => Ok(Ok((response, self.lease(sender, &upstream.backend)))),
+            Ok(response) => {
+                if !response.status().is_server_error() {
+                    upstream.heard();
+                }
+                Ok(Ok((response, self.lease(sender, &upstream.backend))))
+            }
             Err(mut why) => match TrySendError::take_message(&mut why) {
                 Some(unseen) => Err(unseen),
                 None => Ok(Err(Failure::Faulty(Fault::Broken, why.into_error().into()))),
