@@ -1,1 +1,2 @@
+//! What developers and newcomers run.
 fn main() {}

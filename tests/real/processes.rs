@@ -1,0 +1,131 @@
+//! The real programs: where they are, how they are started, and what they said.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    process::{Child, Command},
+    sync::{Mutex, MutexGuard},
+    time::{sleep, timeout},
+};
+
+/// How long anything may take before a test gives up on it: far more than it needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Between two looks at something that is awaited.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// n8n and a browser at once are more than a small machine can do: one test after the other.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().await
+}
+
+/// Where in a test we are: shown when it fails.
+pub(crate) fn step(what: &str) {
+    println!("-- {what}");
+}
+
+/// Tries until there is something.
+pub(crate) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = attempt().await {
+                return found;
+            }
+            sleep(PAUSE).await;
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+/// A path that the developers' tool passes on.
+pub(crate) fn given(variable: &str) -> PathBuf {
+    let Some(path) = std::env::var_os(variable) else {
+        panic!("{variable} is not set: run `cargo xtask test`")
+    };
+    PathBuf::from(path)
+}
+
+/// Ports that are free now, each another.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// A running program. It ends with its owner; if that is because a test fails, it is heard first.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    output: PathBuf,
+}
+
+impl Process {
+    /// Starts `program`; what it says goes to a file in `folder`.
+    pub(crate) fn start(name: &'static str, command: &mut Command, folder: &Path) -> Self {
+        let output = folder.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&output).unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn();
+        let child = child.unwrap_or_else(|why| panic!("{name} cannot be started: {why}"));
+        Self { name, child, output }
+    }
+
+    /// Everything it has said so far.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned()
+    }
+
+    /// Panics if it has ended.
+    pub(crate) fn assert_runs(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            panic!("{} has ended: {status}", self.name);
+        }
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let said = self.said();
+            let lines: Vec<&str> = said.lines().collect();
+            let tail = lines.get(lines.len().saturating_sub(30)..).unwrap_or_default();
+            println!("-- {} said last:\n{}", self.name, tail.join("\n"));
+        }
+    }
+}
+
+/// The program's search path with `folder` before all others.
+pub(crate) fn path_with(folder: &Path) -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).unwrap()
+}
+
+/// A command with `variables` in its environment.
+pub(crate) fn command<'a>(
+    program: impl AsRef<OsStr>,
+    variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Command {
+    let mut command = Command::new(program);
+    command.envs(variables);
+    command
+}
