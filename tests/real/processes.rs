@@ -1,7 +1,7 @@
 //! The real programs: where they are, how they are started, and what they said.
 
 use std::{
-    ffi::OsStr,
+    ffi::OsString,
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
@@ -114,18 +114,8 @@ impl Drop for Process {
 }
 
 /// The program's search path with `folder` before all others.
-pub(crate) fn path_with(folder: &Path) -> std::ffi::OsString {
+pub(crate) fn path_with(folder: &Path) -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
     std::env::join_paths(folders).unwrap()
-}
-
-/// A command with `variables` in its environment.
-pub(crate) fn command<'a>(
-    program: impl AsRef<OsStr>,
-    variables: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Command {
-    let mut command = Command::new(program);
-    command.envs(variables);
-    command
 }

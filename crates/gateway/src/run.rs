@@ -24,8 +24,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Assembly, Reloader,
-    admin::{self, Desk},
-    control::{Control, watch_health},
+    admin::{self, Desk, Socket},
+    control::{Control, Order, watch_health},
     identity,
     resolve::{keep_asking, look_up},
     signals::{self, Signals},
@@ -77,46 +77,20 @@ async fn serve(
     telemetry: Telemetry,
 ) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let reloader = Reloader::begin(
-        file,
-        Box::new(System),
-        answers,
-        config,
-        Arc::clone(&clock),
-        telemetry.clone(),
-    )
-    .context("the policy's certificate cannot be served")?;
+    let (world, keeper) = (Box::new(System), Arc::clone(&clock));
+    let reloader = Reloader::begin(file, world, answers, config, keeper, telemetry.clone())
+        .context("the policy's certificate cannot be served")?;
     let settings = reloader.settings().clone();
     let signals = Signals::listen()?;
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let stop = CancellationToken::new();
     let sockets = Sockets::open(&settings)?;
     let (socket, admin_address) = admin::open(&settings.listen.admin)
         .await
         .with_context(|| format!("cannot open the admin listener ({:?})", settings.listen.admin))?;
 
     let crowd = Arc::new(Crowd::default());
-    let assembly = Assembly {
-        rules: reloader.rules(),
-        limits: reloader.limits(),
-        tls: reloader.tls(),
-        crowd: Arc::clone(&crowd),
-        telemetry: telemetry.clone(),
-        connect: Tcp,
-        proxy_protocol: settings.listen.proxy_protocol,
-        https_port: settings.listen.https.first().map_or(443, SocketAddr::port),
-        stop: stop.clone(),
-    };
-    let (orders, to_do) = mpsc::channel(ORDERS);
-    let token = match &settings.listen.admin {
-        gateway_config::Admin::Tcp(_, token) => token.clone(),
-        gateway_config::Admin::Unix(_) => None,
-    };
-    let desk = Desk { telemetry: telemetry.clone(), rules: reloader.rules(), orders, token };
-    tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));
-    tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
-    let (resolved, answers) = mpsc::channel(ORDERS);
-    tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry.clone(), stop.clone()));
-
+    let assembly = assemble(&reloader, &crowd, &telemetry, &stop);
+    let (orders, answers) = attend(&reloader, socket, &telemetry, &stop);
     let mut listening = sockets.addresses();
     listening.push(admin_address);
     let workers = sockets.serve(&assembly, settings.timeouts.drain)?;
@@ -128,31 +102,69 @@ async fn serve(
     });
     signals::ready();
 
-    let started = Instant::now();
-    let control = Control {
-        reloader,
-        answers,
-        crowd,
-        telemetry: telemetry.clone(),
-        clock,
-        orders: to_do,
-        started,
-    };
+    let (said, started) = (telemetry.clone(), Instant::now());
+    let control = Control { reloader, answers, crowd, telemetry, clock, orders, started };
     let because = control.work(signals).await;
-
     signals::stopping();
-    telemetry.say(&Stopping { because });
+    said.say(&Stopping { because });
     stop.cancel();
-    let drained = tokio::task::spawn_blocking(move || {
-        workers.into_iter().all(|it| it.join().unwrap_or(false))
-    });
-    let drained = drained.await.unwrap_or(false);
+    let drained = drain(workers, &settings).await;
+    said.say(&Stopped { drained });
+    Ok(())
+}
+
+fn assemble(
+    reloader: &Reloader,
+    crowd: &Arc<Crowd>,
+    telemetry: &Telemetry,
+    stop: &CancellationToken,
+) -> Assembly<Tcp> {
+    let listen = &reloader.settings().listen;
+    Assembly {
+        rules: reloader.rules(),
+        limits: reloader.limits(),
+        tls: reloader.tls(),
+        crowd: Arc::clone(crowd),
+        telemetry: telemetry.clone(),
+        connect: Tcp,
+        proxy_protocol: listen.proxy_protocol,
+        https_port: listen.https.first().map_or(443, SocketAddr::port),
+        stop: stop.clone(),
+    }
+}
+
+/// Starts what runs beside the requests: the operator's listener, n8n's health, DNS names.
+fn attend(
+    reloader: &Reloader,
+    socket: Socket,
+    telemetry: &Telemetry,
+    stop: &CancellationToken,
+) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>) {
+    let tasks = TaskTracker::new();
+    let (orders, to_do) = mpsc::channel(ORDERS);
+    let (resolved, answers) = mpsc::channel(ORDERS);
+    let token = match &reloader.settings().listen.admin {
+        gateway_config::Admin::Tcp(_, token) => token.clone(),
+        gateway_config::Admin::Unix(_) => None,
+    };
+    let desk = Desk { telemetry: telemetry.clone(), rules: reloader.rules(), orders, token };
+    tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));
+    tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
+    tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry.clone(), stop.clone()));
+    (to_do, answers)
+}
+
+/// Waits for the workers, and tells whether everything had ended by itself.
+async fn drain(workers: Vec<thread::JoinHandle<bool>>, settings: &Settings) -> bool {
+    let ended = move || {
+        workers.into_iter().map(|it| it.join().unwrap_or(false)).fold(true, |all, one| all & one)
+    };
+    let drained = tokio::task::spawn_blocking(ended).await.unwrap_or(false);
     if let gateway_config::Admin::Unix(path) = &settings.listen.admin {
         // Whoever starts next replaces it anyway.
         drop(std::fs::remove_file(path));
     }
-    telemetry.say(&Stopped { drained });
-    Ok(())
+    drained
 }
 
 /// The listening sockets of strangers.

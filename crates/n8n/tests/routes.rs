@@ -2,6 +2,8 @@
 //! `surface path methods`. After a change of the table, `UPDATE_EXPECT=1 cargo test` rewrites the
 //! first column; the difference is what the change does.
 
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
 use expect_test::expect_file;
 use gateway_n8n::{Endpoints, Surfaces};
 

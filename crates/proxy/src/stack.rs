@@ -62,6 +62,7 @@ where
 }
 
 /// The stack for HTTP in clear: redirects to HTTPS for the hosts of the policy.
+#[must_use]
 pub fn redirects<B>(
     rules: Live,
     telemetry: Telemetry,

@@ -55,6 +55,7 @@ impl Event for Refused {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
 fn by_name<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(reason.name())
 }

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::expect_used,
-    clippy::missing_panics_doc,
+    clippy::unwrap_in_result,
     reason = "a test whose set-up fails has failed"
 )]
 

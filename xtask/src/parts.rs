@@ -1,0 +1,161 @@
+//! The real parts: found where they are there, installed where they are not. Big downloads are
+//! kept outside the checkout, under a name that their lock file gives.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+
+use crate::process::{answers, command, run};
+
+/// A program, what it answers to, and the Debian package that has it.
+struct Program {
+    name: &'static str,
+    asked: &'static str,
+    package: &'static str,
+}
+
+const fn program(name: &'static str, asked: &'static str, package: &'static str) -> Program {
+    Program { name, asked, package }
+}
+
+/// What the tests with real parts need besides n8n.
+const FOR_TESTS: [Program; 3] = [
+    program("chromium", "--version", "chromium"),
+    program("chromedriver", "--version", "chromium-driver"),
+    program("promtool", "--version", "prometheus"),
+];
+
+/// What the installation of n8n needs: npm fetches it, and one of its parts is compiled.
+const FOR_N8N: [Program; 4] = [
+    program("npm", "--version", "npm"),
+    program("python3", "--version", "python3"),
+    program("make", "--version", "make"),
+    program("g++", "--version", "g++"),
+];
+
+const CARGO_DENY: &str = "0.20.2";
+
+/// Where big downloads are kept: `N8N_GATEWAY_CACHE`, or the user's cache.
+fn cache() -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os("N8N_GATEWAY_CACHE") {
+        return Ok(named.into());
+    }
+    let users = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = users.or_else(home).context("neither N8N_GATEWAY_CACHE nor HOME is set")?;
+    Ok(cache.join("n8n-gateway"))
+}
+
+/// Installs the programs that the tests with real parts need, n8n aside.
+pub(crate) async fn programs_for_tests() -> anyhow::Result<()> {
+    debian(&FOR_TESTS).await
+}
+
+async fn debian(programs: &[Program]) -> anyhow::Result<()> {
+    let mut missing = Vec::new();
+    for program in programs {
+        if !answers(program.name, program.asked).await {
+            missing.push(program.package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !answers("apt-get", "--version").await {
+        bail!("please install what has these programs: {}", missing.join(", "));
+    }
+    let root =
+        fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
+    if !root && !answers("sudo", "--version").await {
+        bail!("please run as root: apt-get install {}", missing.join(" "));
+    }
+    for arguments in [&["update", "-q"][..], &["install", "-qy", "--no-install-recommends"]] {
+        let mut apt = command(if root { "apt-get" } else { "sudo" });
+        if !root {
+            apt.arg("apt-get");
+        }
+        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        let installs = arguments.len() > 2;
+        if installs {
+            apt.args(&missing);
+        }
+        let what = if installs { missing.join(", ") } else { "package lists".to_owned() };
+        run(&format!("apt-get: {what}"), apt).await?;
+    }
+    Ok(())
+}
+
+/// Installs cargo-deny, unless it is there.
+pub(crate) async fn cargo_deny() -> anyhow::Result<()> {
+    if answers("cargo-deny", "--version").await {
+        return Ok(());
+    }
+    let mut install = command("cargo");
+    install.args(["install", "cargo-deny", "--locked", "--quiet", "--version", CARGO_DENY]);
+    run("cargo install cargo-deny, once, some minutes", install).await
+}
+
+/// An installed n8n.
+#[derive(Clone, Debug)]
+pub(crate) struct N8n {
+    /// Has `node_modules` in it.
+    pub(crate) folder: PathBuf,
+}
+
+impl N8n {
+    /// The Node that comes with it.
+    pub(crate) fn node(&self) -> PathBuf {
+        node_package(&self.folder).join("bin/node")
+    }
+
+    /// What Node is to run.
+    pub(crate) fn script(&self) -> PathBuf {
+        self.folder.join("node_modules/n8n/bin/n8n")
+    }
+}
+
+fn node_package(folder: &Path) -> PathBuf {
+    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    folder.join(format!("node_modules/node-linux-{machine}"))
+}
+
+/// A real n8n, installed on first use: 2.8 GB and some minutes.
+pub(crate) async fn n8n() -> anyhow::Result<N8n> {
+    let recipe = crate::root().join("xtask/n8n");
+    let lock = fs::read(recipe.join("package-lock.json")).context("the lock file of n8n")?;
+    let hash: String = Sha256::digest(lock).iter().take(6).map(|it| format!("{it:02x}")).collect();
+    let folder = cache()?.join(format!("n8n-{hash}"));
+    let n8n = N8n { folder: folder.clone() };
+    // Written last: a folder without it is what an interrupted installation left behind.
+    let complete = folder.join("complete");
+    if complete.exists() {
+        return Ok(n8n);
+    }
+    println!("==> a real n8n goes to {} (2.8 GB, some minutes, once)", folder.display());
+    debian(&FOR_N8N).await?;
+    fs::create_dir_all(&folder)?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(recipe.join(file), folder.join(file))?;
+    }
+    let mut install = command("npm");
+    // Its install scripts would download what a registry does not have.
+    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    install.current_dir(&folder);
+    run("npm ci", install).await?;
+
+    let node = node_package(&folder);
+    let mut path = OsString::from(node.join("bin"));
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut rebuild = command("npm");
+    rebuild.args(["rebuild", "sqlite3", "--loglevel=error"]).current_dir(&folder);
+    rebuild.env("npm_config_nodedir", &node).env("PATH", path);
+    run("npm rebuild sqlite3", rebuild).await?;
+    fs::write(complete, "")?;
+    Ok(n8n)
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask test`: everything that CI runs.
+
+use std::time::Instant;
+
+use tokio::process::Command;
+
+use crate::{
+    parts,
+    process::{command, run},
+};
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(arguments);
+    cargo
+}
+
+#[expect(clippy::disallowed_types, reason = "how long a developer waits is the wall's time")]
+pub(crate) async fn test(without_real_parts: bool) -> anyhow::Result<()> {
+    let began = Instant::now();
+    run("formatting", cargo(&["fmt", "--all", "--", "--check"])).await?;
+    let strict = [
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    run("lints", cargo(&strict)).await?;
+    parts::cargo_deny().await?;
+    run("dependencies", cargo(&["deny", "check", "bans", "licenses", "sources"])).await?;
+    let mut documentation = cargo(&["doc", "--locked", "--workspace", "--no-deps", "--quiet"]);
+    documentation.env("RUSTDOCFLAGS", "-D warnings");
+    run("documentation", documentation).await?;
+    run("tests", cargo(&["test", "--locked", "--workspace", "--quiet"])).await?;
+    run(
+        "release build",
+        cargo(&["build", "--locked", "--release", "-p", "n8n-gateway", "--quiet"]),
+    )
+    .await?;
+    if without_real_parts {
+        println!("\nLEFT OUT: the tests with a real n8n, a browser and promtool.");
+    } else {
+        real_parts().await?;
+    }
+    println!("\nall is well, after {} s", began.elapsed().as_secs());
+    Ok(())
+}
+
+async fn real_parts() -> anyhow::Result<()> {
+    parts::programs_for_tests().await?;
+    let n8n = parts::n8n().await?;
+    let arguments =
+        ["test", "--locked", "-p", "gateway-tests", "--features", "real", "--test", "real"];
+    let mut tests = cargo(&arguments);
+    // One after the other: each has an n8n of its own, on two cores.
+    tests.args(["--", "--test-threads=1", "--nocapture"]);
+    tests.env("N8N_GATEWAY_TEST_N8N", &n8n.folder);
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| crate::root().join("target"), Into::into);
+    tests.env("N8N_GATEWAY_TEST_BINARY", target.join("release/n8n-gateway"));
+    run("tests with a real n8n, a browser and promtool", tests).await
+}
