@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     panic::{AssertUnwindSafe, resume_unwind},
     path::{Path, PathBuf},
 };
@@ -10,7 +11,7 @@ use fantoccini::{Client, ClientBuilder, Locator, wd::Capabilities};
 use futures_util::FutureExt;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{net::TcpStream, process::Command};
 
 use crate::{
     installation::Installation,
@@ -30,31 +31,39 @@ async fn the_editor_works_in_a_browser() {
     let [port] = free_ports();
     let mut command = Command::new("chromedriver");
     let mut driver = Process::start("chromedriver", command.arg(format!("--port={port}")), folder);
-    let browser = eventually("a browser", async || {
+    eventually("chromedriver listens", async || {
         driver.assert_runs();
-        let capabilities = capabilities(folder);
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        let driver = format!("http://127.0.0.1:{port}");
-        builder.capabilities(capabilities).connect(&driver).await.ok()
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()
     })
     .await;
+    let browser = ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities(folder))
+        .connect(&format!("http://127.0.0.1:{port}"))
+        .await
+        .unwrap();
 
     // A browser does not end with its driver: it is closed even if the test fails.
     let used =
         AssertUnwindSafe(sign_in_and_execute(&browser, &url, &workflow)).catch_unwind().await;
     let screenshot = browser.screenshot().await;
-    browser.close().await.unwrap();
-    fs::write(screenshots(folder).join("editor.png"), screenshot.unwrap()).unwrap();
+    let closed = browser.close().await;
+    if let Ok(picture) = &screenshot {
+        fs::write(screenshots(folder).join("editor.png"), picture).unwrap();
+    }
     if let Err(panic) = used {
         resume_unwind(panic);
     }
+    screenshot.unwrap();
+    closed.unwrap();
     installation.stop().await;
 }
 
 /// Where pictures are kept.
 fn screenshots(folder: &Path) -> PathBuf {
     let wanted = std::env::var_os("N8N_GATEWAY_TEST_SCREENSHOTS");
-    wanted.map_or_else(|| folder.to_owned(), PathBuf::from)
+    let folder = wanted.map_or_else(|| folder.to_owned(), PathBuf::from);
+    fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 fn capabilities(folder: &Path) -> Capabilities {

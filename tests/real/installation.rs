@@ -180,6 +180,9 @@ impl Installation {
     pub(crate) async fn until_n8n_answers(&mut self) {
         eventually("n8n starts", async || {
             self.n8n.process.assert_runs();
+            if self.gateway.operator("/readyz").await.status != 200 {
+                return None;
+            }
             let settings = self.team.send(Request::get("/rest/settings"), "").await;
             (settings.status == 200 && settings.text().starts_with("{\"data\":")).then_some(())
         })

@@ -20,9 +20,8 @@ pub(crate) async fn crash_and_recovery(installation: &mut Installation) {
 
     step("n8n is back");
     installation.n8n.start_again();
-    installation.gateway.until_ready_is(200).await;
-    let stranger = installation.stranger.clone();
     installation.until_n8n_answers().await;
+    let stranger = &installation.stranger;
     let order = json!({"order": 8});
     let heard = eventually("the webhook is back", async || {
         let answer = stranger.send_json(Request::post(ECHO), &order).await;

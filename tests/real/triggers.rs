@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::Request;
+use hyper::{Request, Version};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -88,8 +88,11 @@ async fn uploads(installation: &Installation) {
     let heard = stranger.send(post(&kind), body).await.is(200).json();
     assert_eq!(heard["body"], json!({"note": "hi"}), "{heard}");
     assert_eq!(heard["binary"]["file"]["bytes"], LARGE, "{heard}");
-    let heard = stranger.send(post("application/octet-stream"), file).await.is(200).json();
-    assert_eq!(heard["binary"]["data"]["bytes"], LARGE, "{heard}");
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let post = post("application/octet-stream").version(version);
+        let heard = stranger.send(post, file.clone()).await.is(200).json();
+        assert_eq!(heard["binary"]["data"]["bytes"], LARGE, "{version:?} {heard}");
+    }
 
     step("an upload that is too large");
     let lines = format!("POST {ECHO} HTTP/1.1\r\nContent-Length: {}", 201 << 20);

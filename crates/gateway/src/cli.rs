@@ -137,12 +137,11 @@ pub fn main() -> ExitCode {
     match obey(cli.command) {
         Ok(exit) => exit.into(),
         Err(why) => {
-            let exit = if why.is::<Invalid>() { Exit::Policy } else { Exit::Error };
-            complain(&match exit {
-                Exit::Policy => why.to_string(),
-                Exit::Success | Exit::Failure | Exit::Error => format!("error: {why:#}"),
-            });
-            exit.into()
+            // Problems of a policy come with their places, one a line.
+            let listed = why.is::<Invalid>();
+            complain(&if listed { why.to_string() } else { format!("error: {why:#}") });
+            let policys = listed || why.chain().any(|it| it.is::<gateway_certs::Error>());
+            if policys { Exit::Policy } else { Exit::Error }.into()
         }
     }
 }

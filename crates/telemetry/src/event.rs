@@ -179,8 +179,7 @@ impl Event for Reload {
 
     fn level(&self) -> Level {
         match self.outcome {
-            ReloadOutcome::Applied => Level::Info,
-            ReloadOutcome::Unchanged => Level::Debug,
+            ReloadOutcome::Applied | ReloadOutcome::Unchanged => Level::Info,
             ReloadOutcome::Invalid
             | ReloadOutcome::NeedsRestart
             | ReloadOutcome::CertificateRejected => Level::Error,

@@ -1,0 +1,98 @@
+//! The commands: what they say and how they exit.
+
+use std::{fs, net::SocketAddr};
+
+use crate::house::{House, command, text};
+
+fn policy_file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.yaml");
+    fs::write(&file, text).unwrap();
+    let name = file.display().to_string();
+    (folder, name)
+}
+
+fn good() -> String {
+    let n8n = SocketAddr::from(([127, 0, 0, 1], 1));
+    House::policy(1, n8n, "").replace("ADMIN", "/tmp/none.sock")
+}
+
+#[test]
+fn check_says_everything_and_exits_by_it() {
+    let (_folder, file) = policy_file(&good());
+    let checked = command(&["check", "--config", &file]);
+    assert_eq!(checked.status.code(), Some(0));
+    assert!(text(&checked.stdout).ends_with("policy.yaml: usable\n"));
+
+    let broken = good().replace("access", "acess").replace("version: 1", "version: 7");
+    let (_folder, file) = policy_file(&broken);
+    let checked = command(&["check", "--config", &file]);
+    assert_eq!(checked.status.code(), Some(78));
+    let said = text(&checked.stderr);
+    assert!(said.contains("policy.yaml:1:10: error: version 7"), "{said}");
+    assert!(said.contains("unknown key `acess`\n  hint: did you mean `access`?"), "{said}");
+    let as_json = command(&["check", "--config", &file, "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&as_json.stdout).unwrap();
+    assert_eq!(report["usable"], false);
+    assert_eq!(report["problems"][0]["line"], 1);
+
+    assert_eq!(command(&["check", "--config", "/no/such/file"]).status.code(), Some(78));
+}
+
+#[test]
+fn check_prints_the_policy_in_force() {
+    let (_folder, file) = policy_file(&good());
+    let printed = command(&["check", "--config", &file, "--print"]);
+    let policy: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(policy["access"]["editor"], "me (line 7)");
+    assert_eq!(policy["access"]["rest"], "me (as the editor, line 7)");
+    assert_eq!(policy["access"]["webhook"], "anyone (default)");
+    assert_eq!(policy["limits"]["timeouts"]["stream"], "1h");
+}
+
+#[test]
+fn explain_shows_each_step_and_the_line_that_decides() {
+    let (_folder, file) = policy_file(&good());
+    let explain = |from: &str, method: &str, url: &str| {
+        let explained = command(&["explain", "--config", &file, "--from", from, method, url]);
+        (explained.status.code(), text(&explained.stdout))
+    };
+    let (code, said) = explain("203.0.113.9", "POST", "/rest/login");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("path     surface `sign-in`\n"), "{said}");
+    assert!(said.contains("access   closed to this client (as the editor, line 7)\n"), "{said}");
+    assert!(said.ends_with("decision refuse with 404 (closed)\n"), "{said}");
+    let (code, said) = explain("127.0.0.1", "POST", "https://localhost/rest/login");
+    assert_eq!(code, Some(0));
+    assert!(said.ends_with("decision pass, as `sign-in`\n"), "{said}");
+    assert_eq!(explain("127.0.0.1", "GET", "https://elsewhere/").0, Some(1));
+    let args = [
+        "explain",
+        "--config",
+        &file,
+        "--from",
+        "127.0.0.1",
+        "GET",
+        "/chat",
+        "--websocket",
+        "--json",
+    ];
+    let report: serde_json::Value = serde_json::from_slice(&command(&args).stdout).unwrap();
+    assert_eq!(report["decision"], "pass, as `chat`");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_the_users() {
+    assert_eq!(command(&["explain", "--from", "nowhere", "GET", "/"]).status.code(), Some(1));
+    assert_eq!(command(&["frobnicate"]).status.code(), Some(1));
+    assert_eq!(command(&["--help"]).status.code(), Some(0));
+    assert_eq!(command(&["status", "--admin", "unix:/no/such.sock"]).status.code(), Some(2));
+}
+
+#[test]
+fn every_shell_is_completed() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&command(&["completions", shell]).stdout);
+        assert!(script.contains("explain") && script.contains("n8n-gateway"), "{shell}");
+    }
+}
