@@ -118,11 +118,10 @@ async fn form(owner: &Owner, stranger: &Client) -> String {
     assert_eq!(answer.header("access-control-allow-origin"), "null", "{answer:?}");
     let (path, query) = path_and_query(&answer.json()["formWaitingUrl"], stranger);
 
-    let page = waiting_page(stranger, &path, &query).await;
-    assert!(page.contains("Second page"), "{page}");
+    until_waiting_page(stranger, &path, &query, "Second page").await;
     fill(stranger, &format!("{path}?{query}"), &[("field-0", None, b"more")]).await;
-    let page = waiting_page(stranger, &path, &query).await;
-    assert!(page.contains("<h1>All done</h1>") && page.contains("thanks Ann"), "{page}");
+    let page = until_waiting_page(stranger, &path, &query, "<h1>All done</h1>").await;
+    assert!(page.contains("thanks Ann"), "{page}");
     let page = stranger.send(Request::get(&path), "").await.is(401).text();
     assert!(page.contains("Invalid Form Link"), "{page}");
     signature(&query)
@@ -135,15 +134,20 @@ async fn fill(client: &Client, path: &str, fields: &[(&str, Option<&str>, &[u8])
     client.send(request, body).await.is(200)
 }
 
-/// n8n never answers for a page while the execution runs: its own script asks for the status, too.
-async fn waiting_page(client: &Client, path: &str, query: &str) -> String {
-    eventually("the form waits", async || {
+/// Waits for the page that shows `title`. n8n never answers for a page while the execution runs:
+/// its own script asks for the status first, too.
+async fn until_waiting_page(client: &Client, path: &str, query: &str, title: &str) -> String {
+    eventually(title, async || {
         let status = format!("{path}/n8n-execution-status?{query}");
         let status = client.send(Request::get(status), "").await.is(200).text();
-        (status == "form-waiting").then_some(())
+        if status != "form-waiting" {
+            return None;
+        }
+        let page = Request::get(format!("{path}?{query}"));
+        let page = client.send(page, "").await.is(200).text();
+        page.contains(title).then_some(page)
     })
-    .await;
-    client.send(Request::get(format!("{path}?{query}")), "").await.is(200).text()
+    .await
 }
 
 /// An execution that waits is resumed by whoever has its address.

@@ -1,8 +1,6 @@
 //! `cargo xtask test`: everything that CI runs.
 
-use std::time::Instant;
-
-use tokio::process::Command;
+use tokio::{process::Command, time::Instant};
 
 use crate::{
     parts,
@@ -15,7 +13,6 @@ fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
-#[expect(clippy::disallowed_types, reason = "how long a developer waits is the wall's time")]
 pub(crate) async fn test(without_real_parts: bool) -> anyhow::Result<()> {
     let began = Instant::now();
     run("formatting", cargo(&["fmt", "--all", "--", "--check"])).await?;

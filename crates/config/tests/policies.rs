@@ -24,6 +24,10 @@ impl World for Machine {
             Some("partners.txt") => Ok(b"192.0.2.0/24 # the office\n\n2001:db8::1\n".to_vec()),
             Some("broken.txt") => Ok(b"192.0.2.0/24\n192.0.2.0/33\nhello\n".to_vec()),
             Some("token") => Ok(b"s3cret\n".to_vec()),
+            // Two tiny databases: 192.0.2.0/24 is DE and AS64496, 198.51.100.0/24 and
+            // 2001:db8::/32 are US; nothing else is known.
+            Some("country.mmdb") => Ok(include_bytes!("data/country.mmdb").to_vec()),
+            Some("asn.mmdb") => Ok(include_bytes!("data/asn.mmdb").to_vec()),
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         }
     }
@@ -128,4 +132,31 @@ fn networks_are_found_where_the_policy_says() {
     assert!(includes(Surface::Webhook, "stripe", "3.18.12.63"));
     assert!(config.needs.files.contains(Path::new("/etc/partners.txt")));
     assert_eq!(config.needs.names.len(), 1);
+}
+
+#[test]
+fn countries_and_autonomous_systems_are_looked_up() {
+    let policy = "version: 1\nsite: { host: n8n.test }\ntls: { self_signed: true }\nnetworks:\n\
+        \x20 german: { country: DE, database: country.mmdb }\n\
+        \x20 abroad: { not_country: [DE, FR], database: country.mmdb }\n\
+        \x20 hoster: { asn: [64496], database: asn.mmdb }\n\
+        access: { editor: german, mcp: hoster }\ndeny: abroad\n";
+    let config = load_text(policy).unwrap();
+    let editor =
+        &config.policy.access.of(gateway_n8n::Surface::Editor).iter().next().unwrap().value;
+    let mcp = &config.policy.access.of(gateway_n8n::Surface::Mcp).iter().next().unwrap().value;
+    let abroad = &config.policy.deny[0].0;
+    // address, German, abroad, at the hoster
+    for (address, german, foreign, hosted) in [
+        ("192.0.2.7", true, false, true),
+        ("198.51.100.7", false, true, false),
+        ("2001:db8::7", false, true, false),
+        ("::ffff:192.0.2.7", true, false, true),
+        ("10.0.0.1", false, false, false),
+    ] {
+        let address = address.parse().unwrap();
+        let found = (editor.includes(address), abroad.contains(address), mcp.includes(address));
+        assert_eq!(found, (german, foreign, hosted), "{address}");
+    }
+    assert!(config.needs.files.contains(Path::new("/etc/country.mmdb")));
 }

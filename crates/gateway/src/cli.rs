@@ -140,7 +140,8 @@ pub fn main() -> ExitCode {
             // Problems of a policy come with their places, one a line.
             let listed = why.is::<Invalid>();
             complain(&if listed { why.to_string() } else { format!("error: {why:#}") });
-            let policys = listed || why.chain().any(|it| it.is::<gateway_certs::Error>());
+            let policys =
+                listed || why.chain().any(<dyn std::error::Error>::is::<gateway_certs::Error>);
             if policys { Exit::Policy } else { Exit::Error }.into()
         }
     }

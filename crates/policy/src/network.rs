@@ -85,9 +85,10 @@ impl Network {
         &self.name
     }
 
-    /// Whether `address` belongs to it.
+    /// Whether `address` belongs to it. An IPv4 address written as IPv6 counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.prefixes.contains(address) || self.memberships.iter().any(|it| it.contains(address))
     }
 }

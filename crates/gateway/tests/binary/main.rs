@@ -3,8 +3,10 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::unwrap_in_result,
     clippy::disallowed_methods,
-    reason = "a test fails by panicking, and its threads may sleep"
+    clippy::disallowed_types,
+    reason = "a test fails by panicking, and waits in the wall's time for another process"
 )]
 
 mod commands;

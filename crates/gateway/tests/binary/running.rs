@@ -135,6 +135,21 @@ fn an_operators_token_is_asked_for() {
 }
 
 #[test]
+fn a_network_may_be_a_dns_name() {
+    let house = House::start();
+    let named = "networks: { me: { dns: localhost, refresh: 10s } }";
+    let policy = house.read_policy().replace("networks: { me: [127.0.0.1] }", named);
+    fs::write(house.file("policy.yaml"), &policy).unwrap();
+    house.wait_for_log("\"because\":\"dns\"");
+    assert_eq!(status(&house, "/"), "200");
+    // A name that nobody knows keeps its last good answer, and this one never had one.
+    fs::write(house.file("policy.yaml"), policy.replace("dns: localhost", "dns: no-such.invalid"))
+        .unwrap();
+    house.wait_for_log("\"event\":\"name_not_resolved\"");
+    assert_eq!(status(&house, "/"), "404");
+}
+
+#[test]
 fn sigterm_ends_with_0_and_leaves_no_socket() {
     let mut house = House::start();
     assert_eq!(status(&house, "/"), "200");
