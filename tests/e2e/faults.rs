@@ -112,3 +112,20 @@ async fn queue_mode_parts_the_load() {
         seen.iter().filter(|it| it.target == "/mcp/tools").map(|it| &it.process).collect();
     assert!(mcp.iter().all(|process| *process == mcp[0]), "{mcp:?}");
 }
+
+#[tokio::test]
+async fn a_processor_that_is_gone_costs_nobody_a_request() {
+    let urls = "n8n: { url: http://main:1, webhook_urls: [http://one:1, http://two:1] }\n";
+    let gateway = Gateway::start(&format!("{POLICY}{urls}")).unwrap();
+    gateway.n8n.set_gone("http://one:1");
+    for _ in 0..6 {
+        let answer = gateway.client(STRANGER).await.ask_with("POST /webhook/x", "hello").await;
+        assert_eq!(answer.body, "5 bytes", "the body went with it to the next process");
+    }
+    let seen = gateway.n8n.seen();
+    assert!(seen.iter().all(|it| it.process == "http://two:1"), "{seen:?}");
+    assert_eq!(gateway.rules().upstreams.all().filter(|it| it.is_up()).count(), 2);
+    // With both gone n8n's main process is not asked: it may not serve webhooks at all.
+    gateway.n8n.set_down(true);
+    assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 502);
+}

@@ -56,15 +56,19 @@ async fn browsers_come_back_over_https_unless_the_certificate_is_a_developers() 
         ""
     );
 
-    // The same authority's certificate, but from files, as an operator has it.
-    let folder = gateway.folder().join("state");
-    let policy = POLICY.replace(
-        "{ self_signed: true }",
-        &format!("{{ certificate: {{ chain: {0}/ca.pem, key: {0}/ca.key }} }}", folder.display()),
-    );
+    // A certificate in files, as an operator has it; the client trusts it by itself.
+    let own = rcgen::generate_simple_self_signed(["n8n.test".to_owned()]).unwrap();
+    let folder = gateway.folder();
+    std::fs::write(folder.join("state/ca.pem"), own.cert.pem()).unwrap();
+    std::fs::write(folder.join("chain.pem"), own.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), own.signing_key.serialize_pem()).unwrap();
+    let files = "{ certificate: { chain: chain.pem, key: key.pem } }";
     let mut gateway = gateway;
-    assert_eq!(gateway.reload(&policy).problems, [""; 0]);
-    assert!(gateway.rules().hsts);
+    assert_eq!(gateway.reload(&POLICY.replace("{ self_signed: true }", files)).problems, [""; 0]);
+    for lines in ["GET /webhook/x", "GET /rest/settings"] {
+        let answer = gateway.ask(STRANGER, lines).await;
+        assert_eq!(answer.header("strict-transport-security"), "max-age=31536000", "{lines}");
+    }
 }
 
 #[tokio::test]

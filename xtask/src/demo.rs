@@ -79,7 +79,8 @@ async fn start_n8n(folder: &Path) -> anyhow::Result<(Running, String)> {
     println!("==> starting n8n on 127.0.0.1:{port}, its data in {}", folder.join("n8n").display());
     let mut command = command(n8n.node());
     command.arg(n8n.script()).arg("start").env("N8N_USER_FOLDER", folder.join("n8n"));
-    command.env("N8N_PORT", port.to_string());
+    // n8n's task runner starts `node` by that name.
+    command.env("PATH", n8n.path()?).env("N8N_PORT", port.to_string());
     command.env("N8N_RUNNERS_BROKER_PORT", free_port().await?.to_string());
     for (name, value) in [
         // As the container has it; without it n8n's rate limits and origin check are off.
@@ -87,7 +88,7 @@ async fn start_n8n(folder: &Path) -> anyhow::Result<(Running, String)> {
         ("N8N_LISTEN_ADDRESS", "127.0.0.1"),
         ("N8N_PROXY_HOPS", "1"),
         ("N8N_EDITOR_BASE_URL", "https://localhost:8443/"),
-        ("WEBHOOK_URL", "https://localhost:8443/"),
+        ("N8N_WEBHOOK_URL", "https://localhost:8443/"),
         ("N8N_DIAGNOSTICS_ENABLED", "false"),
         ("N8N_VERSION_NOTIFICATIONS_ENABLED", "false"),
     ] {

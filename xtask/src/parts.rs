@@ -113,6 +113,13 @@ impl N8n {
         node_package(&self.folder).join("bin/node")
     }
 
+    /// A `PATH` on which its Node comes first.
+    pub(crate) fn path(&self) -> anyhow::Result<OsString> {
+        let own = node_package(&self.folder).join("bin");
+        let rest = std::env::var_os("PATH").unwrap_or_default();
+        Ok(std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&rest)))?)
+    }
+
     /// What Node is to run.
     pub(crate) fn script(&self) -> PathBuf {
         self.folder.join("node_modules/n8n/bin/n8n")
@@ -148,13 +155,9 @@ pub(crate) async fn n8n() -> anyhow::Result<N8n> {
     install.current_dir(&folder);
     run("npm ci", install).await?;
 
-    let node = node_package(&folder);
-    let mut path = OsString::from(node.join("bin"));
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
     let mut rebuild = command("npm");
     rebuild.args(["rebuild", "sqlite3", "--loglevel=error"]).current_dir(&folder);
-    rebuild.env("npm_config_nodedir", &node).env("PATH", path);
+    rebuild.env("npm_config_nodedir", node_package(&folder)).env("PATH", n8n.path()?);
     run("npm rebuild sqlite3", rebuild).await?;
     fs::write(complete, "")?;
     Ok(n8n)

@@ -10,6 +10,11 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,21 +159,26 @@ fn text(line: &Value) -> String {
     text
 }
 
+/// The crates whose diagnostics go by the log's own level; libraries speak up for trouble alone,
+/// or `debug` would show every frame of every connection.
+const OWN: [&str; 4] = ["gateway_edge", "gateway_proxy", "gateway_certs", "n8n_gateway"];
+
 fn diagnostics(format: Format, level: Level, writer: NonBlocking) {
     let level = match level {
-        Level::Error => tracing::Level::ERROR,
-        Level::Warn => tracing::Level::WARN,
-        Level::Info => tracing::Level::INFO,
-        Level::Debug => tracing::Level::DEBUG,
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
     };
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(move || writer.clone());
+    let libraries = level.min(LevelFilter::WARN);
+    let whose = Targets::new().with_default(libraries).with_targets(OWN.map(|own| (own, level)));
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+    let layer = match format {
+        Format::Json => lines.json().flatten_event(true).with_filter(whose).boxed(),
+        Format::Text => lines.with_filter(whose).boxed(),
+    };
     // Only the first log of a process gets them: a second one is a test's.
-    drop(match format {
-        Format::Json => {
-            tracing::subscriber::set_global_default(lines.json().flatten_event(true).finish())
-        }
-        Format::Text => tracing::subscriber::set_global_default(lines.finish()),
-    });
+    drop(tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)));
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     connections: AtomicUsize,
     down: AtomicBool,
+    gone: Mutex<Option<String>>,
     bug: AtomicBool,
     drips: watch::Sender<Vec<Bytes>>,
     tasks: TaskTracker,
@@ -74,6 +75,7 @@ impl Default for FakeN8n {
                 seen: Mutex::default(),
                 connections: AtomicUsize::new(0),
                 down: AtomicBool::new(false),
+                gone: Mutex::default(),
                 bug: AtomicBool::new(false),
                 drips: watch::Sender::new(Vec::new()),
                 tasks: TaskTracker::new(),
@@ -100,6 +102,11 @@ impl FakeN8n {
     /// Refuses connections from now on, or takes them again.
     pub fn set_down(&self, down: bool) {
         self.state.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Refuses connections to one of its processes, by its URL, from now on.
+    pub fn set_gone(&self, process: &str) {
+        *self.state.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(process.to_owned());
     }
 
     /// Makes the way to it panic, as a bug of the gateway's would, or not any more.
@@ -239,7 +246,8 @@ impl Connect for Wire {
     async fn connect(&self, to: &Backend) -> io::Result<DuplexStream> {
         let state = &self.n8n.state;
         assert!(!state.bug.load(Ordering::SeqCst), "a bug, on purpose");
-        if state.down.load(Ordering::SeqCst) {
+        let gone = state.gone.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if state.down.load(Ordering::SeqCst) || gone.is_some_and(|gone| gone == to.to_string()) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         state.connections.fetch_add(1, Ordering::SeqCst);
