@@ -129,3 +129,66 @@ async fn a_processor_that_is_gone_costs_nobody_a_request() {
     gateway.n8n.set_down(true);
     assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 502);
 }
+
+#[tokio::test]
+async fn an_outage_that_a_request_meets_first_is_said_and_counted() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 200);
+    gateway.n8n.set_down(true);
+    let rules = gateway.rules();
+    let n8n = rules.upstreams.all().next().unwrap();
+    let up = |up: u8| format!("gateway_upstream_up{{upstream=\"{}\"}} {up}", n8n.backend);
+    for _ in 0..3 {
+        assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 502);
+    }
+    let probe = async || {
+        gateway_proxy::probe(
+            &gateway.n8n.wire(),
+            n8n,
+            "/healthz/readiness",
+            &gateway.telemetry,
+            false,
+        )
+        .await
+    };
+    probe().await;
+    assert!(!n8n.is_up(), "what n8n answered before the outage tells nothing");
+    assert!(gateway.telemetry.exposition().contains(&up(0)));
+    gateway.n8n.set_down(false);
+    probe().await;
+    assert!(n8n.is_up() && gateway.telemetry.exposition().contains(&up(1)));
+    let events: Vec<_> = gateway.log().into_iter().map(|line| line["event"].clone()).collect();
+    let health: Vec<_> =
+        events.iter().filter_map(|it| it.as_str()?.strip_prefix("upstream_")).collect();
+    assert_eq!(health, ["down", "fault", "fault", "fault", "up"], "each once");
+}
+
+#[tokio::test]
+async fn a_request_that_n8n_cannot_have_seen_is_sent_again() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut client = gateway.client(STRANGER).await;
+    assert_eq!(client.ask("GET /webhook/x").await.status, 200);
+    // n8n closes its idle connections, and the gateway has not noticed yet.
+    gateway.n8n.hang_up();
+    let answer = client.ask_with("POST /webhook/x", "hello").await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "5 bytes"));
+    assert_eq!(gateway.n8n.seen().len(), 2, "each was seen once");
+    assert_eq!(gateway.n8n.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_get_may_have_a_body() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut client = gateway.client(STRANGER).await;
+    let (mut sender, body) =
+        http_body_util::channel::Channel::<bytes::Bytes, std::io::Error>::new(1);
+    let mut request = Gateway::request("GET /webhook/x", "").map(|_| body);
+    request.headers_mut().insert("transfer-encoding", "chunked".parse().unwrap());
+    let send = async {
+        sender.send_data("hello".into()).await.unwrap();
+        drop(sender);
+    };
+    let (answer, ()) = tokio::join!(client.send(request), send);
+    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(gateway.n8n.seen()[0].body, Some(5));
+}

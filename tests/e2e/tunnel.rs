@@ -94,14 +94,13 @@ async fn a_tunnel_is_closed_by_a_reload_that_no_longer_allows_it() {
 #[tokio::test]
 async fn a_close_frame_waits_for_the_end_of_the_frame_under_way() {
     let gateway = Gateway::start(POLICY).unwrap();
-    let mut socket = open(&gateway, PUSH).await;
+    let mut socket = open(&gateway, &PUSH.replace("pushRef=1", "half")).await;
     // n8n is in the middle of a frame when the gateway is told to stop.
-    socket.write_all(b"\x81\x05he").await.unwrap();
     let mut half = [0; 4];
     socket.read_exact(&mut half).await.unwrap();
     gateway.stop.cancel();
     tokio::task::yield_now().await;
-    socket.write_all(b"llo").await.unwrap();
+    gateway.n8n.drip("llo");
     let mut rest = [0; 3];
     socket.read_exact(&mut rest).await.unwrap();
     assert_eq!(&rest, b"llo");
@@ -119,4 +118,49 @@ async fn an_idle_tunnel_is_closed_and_one_that_pings_is_not() {
     let quiet = Instant::now();
     assert_eq!(close_code(&mut socket).await, 1001);
     assert!(quiet.elapsed() >= Duration::from_hours(1), "not before its time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_ends_when_n8n_hangs_up_however_silent_the_client_is() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut socket = open(&gateway, &PUSH.replace("pushRef=1", "bye")).await;
+    assert_eq!(socket.read(&mut [0; 8]).await.unwrap(), 0);
+    // The client keeps its end open and says nothing.
+    sleep(Duration::from_secs(5)).await;
+    assert!(gateway.telemetry.exposition().contains("gateway_connections_open{kind=\"tunnel\"} 0"));
+    assert!(
+        socket.write_all(HELLO).await.is_err()
+            || socket.read(&mut [0; 8]).await.is_ok_and(|read| read == 0)
+    );
+}
+
+#[tokio::test]
+async fn a_tunnel_counts_as_its_clients_connection() {
+    let policy = format!("{POLICY}limits: {{ connections: {{ total: 9, per_client: 2 }} }}\n");
+    let gateway = Gateway::start(&policy).unwrap();
+    let mut first = open(&gateway, PUSH).await;
+    let _second = open(&gateway, PUSH).await;
+    assert!(gateway.secure(gateway.dial(TEAM), "n8n.test", "http/1.1").await.is_err());
+    assert!(echoed(&mut first).await);
+    drop(first);
+    // The place is free again once the gateway has seen the end.
+    while gateway.secure(gateway.dial(TEAM), "n8n.test", "http/1.1").await.is_err() {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hosted_chats_socket_is_open_to_strangers() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut client = gateway.client("203.0.113.9").await;
+    let lines = PUSH.replace("/rest/push?pushRef=1", "/chat?sessionId=1");
+    let response = client.send(Gateway::request(&lines, "")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    let mut socket = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    assert!(echoed(&mut socket).await);
+    assert_eq!(client_status(&gateway, "GET /chat").await, 404, "no chat without a socket");
+}
+
+async fn client_status(gateway: &Gateway, lines: &str) -> StatusCode {
+    gateway.ask("203.0.113.9", lines).await.status
 }

@@ -6,19 +6,19 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::{Error, Identity};
 
-/// Reads the certificate with its intermediates from `chain` and its key from `key`.
+/// Reads the certificate with its intermediates from the first file and its key from the second,
+/// each given as its name and content.
 ///
 /// # Errors
 ///
-/// A file that cannot be read, holds something else, or a key of another certificate.
-pub fn from_files(chain: &Path, key: &Path) -> Result<Identity, Error> {
-    let read = |path: &Path| std::fs::read(path).map_err(|why| Error::File(path.to_owned(), why));
+/// A file that holds something else, or a key of another certificate.
+pub fn from_pem(chain: (&Path, &[u8]), key: (&Path, &[u8])) -> Result<Identity, Error> {
     let content = |path: &Path, why: &dyn std::fmt::Display| {
         Error::Content(path.to_owned(), format!("not PEM: {why}"))
     };
-    let certificates = CertificateDer::pem_slice_iter(&read(chain)?)
+    let certificates = CertificateDer::pem_slice_iter(chain.1)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|why| content(chain, &why))?;
-    let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|why| content(key, &why))?;
-    Identity::new(chain, certificates, secret)
+        .map_err(|why| content(chain.0, &why))?;
+    let secret = PrivateKeyDer::from_pem_slice(key.1).map_err(|why| content(key.0, &why))?;
+    Identity::new(chain.0, certificates, secret)
 }

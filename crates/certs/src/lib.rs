@@ -14,7 +14,7 @@ mod served;
 
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
-pub use files::from_files;
+pub use files::from_pem;
 pub use identity::Identity;
 pub use local::LocalAuthority;
 pub use served::Served;

@@ -53,7 +53,7 @@ impl fmt::Debug for Served {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Error, LocalAuthority, from_files};
+    use crate::{Error, Identity, LocalAuthority, from_pem};
 
     const NOW: i64 = 1_800_000_000;
 
@@ -80,12 +80,18 @@ mod tests {
         for folder in [&one, &two] {
             LocalAuthority::open(folder.path()).unwrap();
         }
-        let at = |folder: &tempfile::TempDir, name: &str| folder.path().join(name);
-        assert!(from_files(&at(&one, "ca.pem"), &at(&one, "ca.key")).is_ok());
-        let mixed = from_files(&at(&one, "ca.pem"), &at(&two, "ca.key"));
+        let load = |chain: (&tempfile::TempDir, &str),
+                    key: (&tempfile::TempDir, &str)|
+         -> Result<Identity, Error> {
+            let (chain, key) = (chain.0.path().join(chain.1), key.0.path().join(key.1));
+            let (certificate, secret) =
+                (std::fs::read(&chain).unwrap(), std::fs::read(&key).unwrap());
+            from_pem((&chain, &certificate), (&key, &secret))
+        };
+        assert!(load((&one, "ca.pem"), (&one, "ca.key")).is_ok());
+        let mixed = load((&one, "ca.pem"), (&two, "ca.key"));
         assert!(matches!(mixed, Err(Error::Mismatch)), "{mixed:?}");
-        let swapped = from_files(&at(&one, "ca.key"), &at(&one, "ca.pem"));
+        let swapped = load((&one, "ca.key"), (&one, "ca.pem"));
         assert!(matches!(swapped, Err(Error::Content(..))), "{swapped:?}");
-        assert!(matches!(from_files(&at(&one, "x"), &at(&one, "y")), Err(Error::File(..))));
     }
 }

@@ -1,6 +1,7 @@
 //! From a socket to requests: the door, the PROXY protocol, TLS, HTTP.
 
 use std::{
+    any::Any,
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -8,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway_policy::{Connection, TlsInfo};
+use gateway_policy::{Connection, TlsInfo, canonical};
 use gateway_telemetry::{ConnectionKind, Telemetry};
 use http::{Request, Response};
 use http_body::Body;
@@ -29,7 +30,7 @@ use crate::{http as wire, proxy_protocol, tls::version_name};
 /// Who may come in.
 pub trait Door: Clone + Send + Sync + 'static {
     /// Held as long as the connection is open.
-    type Pass: Send + 'static;
+    type Pass: Send + Sync + 'static;
 
     /// Lets a connection from `peer` in, or says why it is dropped without a word, as a metric
     /// names it.
@@ -43,6 +44,9 @@ pub trait Door: Clone + Send + Sync + 'static {
     fn vouches(&self, peer: IpAddr) -> bool;
 }
 
+/// What the door gave for a connection. Whoever outlives it, as a tunnel does, keeps this as long.
+pub type Held = Arc<dyn Any + Send + Sync>;
+
 /// What is answered.
 pub trait App: Clone + Send + Sync + 'static {
     /// An answer's body.
@@ -55,6 +59,7 @@ pub trait App: Clone + Send + Sync + 'static {
         &self,
         request: Request<Incoming>,
         connection: Arc<Connection>,
+        held: Held,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
@@ -93,7 +98,7 @@ pub struct Edge<D, A> {
     pub tasks: TaskTracker,
 }
 
-/// How long a PROXY header and a handshake may take, together.
+/// How long a PROXY header may take, and how long a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait when the machine has no more file descriptors.
@@ -128,19 +133,17 @@ impl<D: Door, A: App> Edge<D, A> {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Entry { mut io, peer } = entry;
-        let mut peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let mut peer = canonical(peer);
         if self.door.vouches(peer.ip()) {
             match timeout(HANDSHAKE_TIMEOUT, proxy_protocol::read(&mut io)).await {
                 Ok(Ok(source)) => {
-                    let source =
-                        source.map(|it| SocketAddr::new(it.ip().to_canonical(), it.port()));
-                    peer = source.unwrap_or(peer);
+                    peer = source.map_or(peer, canonical);
                 }
                 Ok(Err(_)) | Err(_) => return self.refuse("proxy_protocol"),
             }
         }
-        let pass = match self.door.admit(peer.ip()) {
-            Ok(pass) => pass,
+        let held: Held = match self.door.admit(peer.ip()) {
+            Ok(pass) => Arc::new(pass),
             Err(reason) => return self.refuse(reason),
         };
         let (tasks, stop) = (self.tasks.clone(), self.stop.clone());
@@ -148,20 +151,19 @@ impl<D: Door, A: App> Edge<D, A> {
             Protocol::Http => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Http);
                 let connection = Arc::new(Connection { peer, tls: None });
-                wire::one(TokioIo::new(io), self.app, connection, stop).await
+                wire::one(TokioIo::new(io), self.app, (connection, held), stop).await
             }
             Protocol::Https(config) => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Https);
                 let Some((io, tls, h2)) = self.handshake(io, config).await else { return };
                 let connection = Arc::new(Connection { peer, tls: Some(tls) });
                 if h2 {
-                    wire::two(TokioIo::new(io), self.app, connection, stop, tasks).await
+                    wire::two(TokioIo::new(io), self.app, (connection, held), stop, tasks).await
                 } else {
-                    wire::one(TokioIo::new(io), self.app, connection, stop).await
+                    wire::one(TokioIo::new(io), self.app, (connection, held), stop).await
                 }
             }
         };
-        drop(pass);
         if let Err(why) = ended {
             tracing::debug!(%peer, error = %why, "connection");
         }

@@ -14,7 +14,7 @@ use hyper::{
 use hyper_util::rt::TokioTimer;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::App;
+use crate::{App, accept::Held};
 
 /// How long a head may take, idle time between two requests included: hyper counts both with one
 /// clock. Without a timer it would be silently off.
@@ -32,6 +32,9 @@ const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 const H2_SEND_BUFFER: usize = 256 * 1024;
 const H2_PING_EVERY: Duration = Duration::from_secs(30);
 
+/// A connection, and what the door gave for it.
+type Visit = (Arc<Connection>, Held);
+
 /// Runs what HTTP/2 starts where shutdown can wait for it.
 #[derive(Clone)]
 struct Tracked(TaskTracker);
@@ -47,7 +50,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
 pub(crate) async fn one<A: App>(
     io: impl Read + Write + Unpin + Send + 'static,
     app: A,
-    connection: Arc<Connection>,
+    visit: Visit,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
     let mut builder = http1::Builder::new();
@@ -57,7 +60,7 @@ pub(crate) async fn one<A: App>(
         .max_headers(HEAD_FIELDS)
         .max_buf_size(HEAD_BYTES)
         .half_close(false);
-    let service = service_fn(move |request| answer(app.clone(), Arc::clone(&connection), request));
+    let service = service_fn(move |request| answer(app.clone(), visit.clone(), request));
     let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
     tokio::select! {
         ended = serving.as_mut() => ended,
@@ -73,7 +76,7 @@ pub(crate) async fn one<A: App>(
 pub(crate) async fn two<A: App>(
     io: impl Read + Write + Unpin + Send + 'static,
     app: A,
-    connection: Arc<Connection>,
+    visit: Visit,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) -> hyper::Result<()> {
@@ -89,7 +92,7 @@ pub(crate) async fn two<A: App>(
         .max_send_buf_size(H2_SEND_BUFFER)
         .keep_alive_interval(H2_PING_EVERY)
         .keep_alive_timeout(H2_PING_EVERY);
-    let service = service_fn(move |request| answer(app.clone(), Arc::clone(&connection), request));
+    let service = service_fn(move |request| answer(app.clone(), visit.clone(), request));
     let mut serving = pin!(builder.serve_connection(io, service));
     tokio::select! {
         ended = serving.as_mut() => ended,
@@ -104,11 +107,11 @@ pub(crate) async fn two<A: App>(
 /// last one's.
 fn answer<A: App>(
     app: A,
-    connection: Arc<Connection>,
+    (connection, held): Visit,
     request: Request<Incoming>,
 ) -> std::pin::Pin<Box<dyn Future<Output = Result<Response<A::Body>, Infallible>> + Send>>
 where
     <A::Body as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    Box::pin(async move { Ok(app.answer(request, connection).await) })
+    Box::pin(async move { Ok(app.answer(request, connection, held).await) })
 }

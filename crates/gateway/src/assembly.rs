@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
-use gateway_edge::{App, Door, Edge, Protocol};
+use gateway_edge::{App, Door, Edge, Held, Protocol};
 use gateway_ledger::{Crowd, Limits, Presence};
 use gateway_policy::Connection;
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
@@ -127,8 +127,9 @@ where
         &self,
         request: Request<Incoming>,
         connection: Arc<Connection>,
+        held: Held,
     ) -> Response<Answer> {
-        match self.0.serve(Arrival { request, connection }).await {
+        match self.0.serve(Arrival { request, connection, held }).await {
             Ok(response) => response,
             Err(never) => match never {},
         }

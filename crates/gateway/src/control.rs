@@ -92,7 +92,7 @@ impl Control {
             policy: PolicyStatus {
                 file: self.reloader.file().display().to_string(),
                 revision: rules.revision,
-                hash: self.reloader.hash().to_owned(),
+                hash: self.reloader.hash(),
                 since: self.reloader.since(),
                 last_reload: last.map(|last| last.outcome.name().to_owned()),
                 problems: last.map(|last| last.problems.clone()).unwrap_or_default(),

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use gateway_certs::{Clock, Error, Identity, LocalAuthority, from_files};
-use gateway_config::{Certificate, Settings};
+use gateway_certs::{Clock, Error, Identity, LocalAuthority, from_pem};
+use gateway_config::{Certificate, Settings, World};
 use gateway_policy::Policy;
 use gateway_telemetry::CertificateLoaded;
 
@@ -14,12 +14,17 @@ const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 pub(crate) fn obtain(
     settings: &Settings,
     policy: &Policy,
+    world: &dyn World,
     clock: &dyn Clock,
 ) -> Result<(Identity, CertificateLoaded), Error> {
     let mut hosts: Vec<String> = policy.hosts.names().map(str::to_owned).collect();
     let now = clock.now();
     let identity = match &settings.tls.certificate {
-        Certificate::Files { chain, key } => from_files(chain, key)?,
+        Certificate::Files { chain, key } => {
+            let read =
+                |path: &PathBuf| world.read(path).map_err(|why| Error::File(path.clone(), why));
+            from_pem((chain, &read(chain)?), (key, &read(key)?))?
+        }
         Certificate::SelfSigned => {
             let mut names = hosts.clone();
             names.extend(LOCAL_NAMES.map(str::to_owned));

@@ -5,15 +5,16 @@
 
 mod admin;
 mod assembly;
+mod build;
 pub mod cli;
 mod control;
-mod fingerprint;
 mod identity;
 mod reload;
 mod resolve;
 mod run;
 mod signals;
 mod status;
+mod watched;
 
 pub use assembly::{Application, Assembly, Doorkeeper};
 pub use reload::{Outcome, Reloader};

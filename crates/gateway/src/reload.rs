@@ -7,19 +7,18 @@ use std::{
     sync::Arc,
 };
 
-use gateway_certs::{Clock, Served};
+use gateway_certs::{Clock, Identity, Served};
 use gateway_config::{Answers, Config, Invalid, Needs, Settings, World, load};
-use gateway_edge::{MinVersion, server_config};
 use gateway_ledger::Limits;
-use gateway_proxy::{Backend, Live, Rules, Timeouts, Upstream, Upstreams};
-use gateway_telemetry::{CertificateRejected, PolicyWarning, Reload, ReloadOutcome, Telemetry};
+use gateway_proxy::{Backend, Live, Rules, Upstream};
+use gateway_telemetry::{CertificateLoaded, PolicyWarning, Reload, ReloadOutcome, Telemetry};
 use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    fingerprint::{Fingerprint, short_hash},
-    identity,
+    build, identity,
+    watched::{Marks, Recorder, changed, short_hash},
 };
 
 /// How a reload ended.
@@ -33,6 +32,17 @@ pub struct Outcome {
     pub problems: Vec<String>,
 }
 
+/// A policy with all that it needs, read and checked and not yet in force.
+#[derive(Debug)]
+struct Candidate {
+    config: Config,
+    identity: Identity,
+    loaded: CertificateLoaded,
+}
+
+/// Why a policy cannot be put in force, as a person reads it.
+struct Unfit(ReloadOutcome, Vec<String>);
+
 /// What a reload replaces, and what it must not.
 pub struct Reloader {
     file: PathBuf,
@@ -42,10 +52,13 @@ pub struct Reloader {
     settings: Settings,
     needs: watch::Sender<Needs>,
     answers: Answers,
+    /// The text of the policy in force, and how its files were when it was read.
+    text: Vec<u8>,
+    marks: Marks,
+    /// How the files were of the last policy that was tried and not put in force.
+    tried: Marks,
     revision: u64,
-    hash: String,
     since: i64,
-    seen: Fingerprint,
     last: Option<Outcome>,
     served: Arc<Served>,
     rules: watch::Sender<Arc<Rules>>,
@@ -55,48 +68,71 @@ pub struct Reloader {
 
 impl std::fmt::Debug for Reloader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reloader")
-            .field("file", &self.file)
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("Reloader");
+        shown.field("file", &self.file).field("revision", &self.revision).finish_non_exhaustive()
     }
 }
 
+/// Reads a policy and its certificate.
+fn read(
+    file: &Path,
+    world: &dyn World,
+    answers: &Answers,
+    clock: &dyn Clock,
+) -> Result<Candidate, Unfit> {
+    let config = load(file, world, answers).map_err(|Invalid(problems)| {
+        let problems = problems.iter().map(ToString::to_string).collect();
+        Unfit(ReloadOutcome::Invalid, problems)
+    })?;
+    let obtained = identity::obtain(&config.settings, &config.policy, world, clock);
+    let (identity, loaded) = obtained.map_err(|why| {
+        Unfit(ReloadOutcome::CertificateRejected, vec![format!("{:#}", anyhow::Error::from(why))])
+    })?;
+    Ok(Candidate { config, identity, loaded })
+}
+
 impl Reloader {
-    /// Puts the first policy in force.
+    /// Puts the first policy in force. `telemetry` is made from its settings, once it is known to
+    /// be fit.
     ///
     /// # Errors
     ///
-    /// A certificate that cannot be served.
+    /// [`Invalid`] for a policy with problems, [`gateway_certs::Error`] for a certificate that
+    /// cannot be served, and what `telemetry` fails with.
     pub fn begin(
         file: &Path,
         world: Box<dyn World + Send>,
         answers: Answers,
-        config: Config,
         clock: Arc<dyn Clock>,
-        telemetry: Telemetry,
+        telemetry: impl FnOnce(&Settings) -> anyhow::Result<Telemetry>,
     ) -> anyhow::Result<Self> {
+        let recorder = Recorder::new(&*world);
+        let config = load(file, &recorder, &answers)?;
+        let obtained = identity::obtain(&config.settings, &config.policy, &recorder, &*clock)?;
+        let (text, marks) = recorder.into_parts();
+        let (identity, loaded) = obtained;
         let Config { settings, policy, needs, warnings } = config;
-        let (identity, loaded) = identity::obtain(&settings, &policy, &*clock)?;
+        let telemetry = telemetry(&settings)?;
         let served = Arc::new(Served::new(identity));
-        let tls = tls_config(&settings, &served)?;
-        let upstreams = upstreams(&settings, &HashMap::new());
-        let rules = rules(1, &settings, policy, upstreams);
+        let tls = build::tls(&settings, &served)?;
+        let upstreams = build::upstreams(&settings, &HashMap::new());
+        let rules = build::rules(1, &settings, policy, upstreams);
         let reloader = Self {
-            seen: Fingerprint::of(file, &needs.files),
-            hash: short_hash(file),
             since: clock.now(),
-            limits: watch::Sender::new(limits(&settings)),
+            limits: watch::Sender::new(build::limits(&settings)),
             rules: watch::Sender::new(Arc::new(rules)),
             tls: watch::Sender::new(tls),
+            needs: watch::Sender::new(needs),
             file: file.to_owned(),
+            tried: Marks::new(),
             revision: 1,
             last: None,
+            text,
+            marks,
             world,
             clock,
             telemetry,
             settings,
-            needs: watch::Sender::new(needs),
             answers,
             served,
         };
@@ -124,16 +160,22 @@ impl Reloader {
         self.tls.subscribe()
     }
 
+    /// What the policy depends on, now and later.
+    #[must_use]
+    pub fn needs(&self) -> watch::Receiver<Needs> {
+        self.needs.subscribe()
+    }
+
     /// What the mechanism was told.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What the policy depends on, now and later.
+    /// What is said.
     #[must_use]
-    pub fn needs(&self) -> watch::Receiver<Needs> {
-        self.needs.subscribe()
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     /// The certificate in use.
@@ -146,8 +188,8 @@ impl Reloader {
         &self.file
     }
 
-    pub(crate) fn hash(&self) -> &str {
-        &self.hash
+    pub(crate) fn hash(&self) -> String {
+        short_hash(&self.text)
     }
 
     pub(crate) fn since(&self) -> i64 {
@@ -160,8 +202,7 @@ impl Reloader {
 
     /// Looks whether the files have changed, and reloads if they have.
     pub fn look(&mut self) -> Option<Outcome> {
-        let now = self.fingerprint();
-        (now != self.seen).then(|| self.reload("file"))
+        (changed(&self.marks) || changed(&self.tried)).then(|| self.reload("file"))
     }
 
     /// Takes new DNS answers; what is not among them keeps its last good one.
@@ -177,19 +218,13 @@ impl Reloader {
 
     /// Reads the policy again, whatever has changed.
     pub fn reload(&mut self, because: &'static str) -> Outcome {
-        let before = self.seen;
-        self.seen = self.fingerprint();
-        let unchanged = before == self.seen && because != "dns" && self.last_was_good();
-        let (outcome, problems) = if unchanged {
-            (ReloadOutcome::Unchanged, Vec::new())
+        let news = because == "dns" || changed(&self.marks) || changed(&self.tried);
+        let outcome = if news || !self.last_was_good() {
+            self.try_file(because == "dns")
         } else {
-            match load(&self.file, &*self.world, &self.answers) {
-                Ok(config) => self.apply(config),
-                Err(Invalid(problems)) => {
-                    (ReloadOutcome::Invalid, problems.iter().map(ToString::to_string).collect())
-                }
-            }
+            Unfit(ReloadOutcome::Unchanged, Vec::new())
         };
+        let Unfit(outcome, problems) = outcome;
         let revision = self.revision;
         self.telemetry.say(&Reload { outcome, because, revision, problems: problems.clone() });
         let outcome = Outcome { outcome, revision, problems };
@@ -197,60 +232,83 @@ impl Reloader {
         outcome
     }
 
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.file, &self.needs.borrow().files)
-    }
-
     fn last_was_good(&self) -> bool {
-        self.last.as_ref().is_none_or(|last| {
-            matches!(last.outcome, ReloadOutcome::Applied | ReloadOutcome::Unchanged)
-        })
+        let good = [ReloadOutcome::Applied, ReloadOutcome::Unchanged];
+        self.last.as_ref().is_none_or(|last| good.contains(&last.outcome))
     }
 
-    fn apply(&mut self, config: Config) -> (ReloadOutcome, Vec<String>) {
-        let Config { settings, policy, needs, warnings } = config;
-        let fixed = settings.needs_restart(&self.settings);
-        if !fixed.is_empty() {
-            let problem = |name: &&str| format!("a change of `{name}` needs a restart");
-            return (ReloadOutcome::NeedsRestart, fixed.iter().map(problem).collect());
+    /// Tries the policy as the file has it now. If it is not fit, the one in force stays, with its
+    /// lists and names as they are now: a pending edit must not hold a revocation up.
+    fn try_file(&mut self, learnt: bool) -> Unfit {
+        let recorder = Recorder::new(&*self.world);
+        let candidate = read(&self.file, &recorder, &self.answers, &*self.clock);
+        let (text, marks) = recorder.into_parts();
+        let unfit = match candidate.and_then(|candidate| self.check_fixed(candidate)) {
+            Ok(candidate) => {
+                (self.text, self.marks, self.tried) = (text, marks, Marks::new());
+                return self.apply(candidate);
+            }
+            Err(unfit) => unfit,
+        };
+        // What was tried is watched from now on, the policy's own file with it; `marks` watches
+        // what the policy in force refers to.
+        self.tried = marks;
+        self.marks.remove(&self.file);
+        if learnt || changed(&self.marks) {
+            let kept = Recorder::with(&*self.world, &self.file, &self.text);
+            let again = read(&self.file, &kept, &self.answers, &*self.clock);
+            self.marks = kept.into_parts().1;
+            if let Ok(candidate) = again {
+                drop(self.apply(candidate));
+            }
         }
-        let rejected = |why: anyhow::Error| {
-            let error = format!("{why:#}");
-            self.telemetry.say(&CertificateRejected { error: error.clone() });
-            (ReloadOutcome::CertificateRejected, vec![error])
-        };
-        let (identity, loaded) = match identity::obtain(&settings, &policy, &*self.clock) {
-            Ok(obtained) => obtained,
-            Err(why) => return rejected(why.into()),
-        };
+        unfit
+    }
+
+    fn check_fixed(&self, candidate: Candidate) -> Result<Candidate, Unfit> {
+        let fixed = candidate.config.settings.needs_restart(&self.settings);
+        if fixed.is_empty() {
+            return Ok(candidate);
+        }
+        let problem = |name: &&str| format!("a change of `{name}` needs a restart");
+        Err(Unfit(ReloadOutcome::NeedsRestart, fixed.iter().map(problem).collect()))
+    }
+
+    /// Puts a policy in force.
+    fn apply(&mut self, candidate: Candidate) -> Unfit {
+        let Candidate { config, identity, loaded } = candidate;
+        let Config { settings, policy, needs, warnings } = config;
         if settings.tls.min_version != self.settings.tls.min_version {
-            match tls_config(&settings, &self.served) {
+            match build::tls(&settings, &self.served) {
                 Ok(config) => drop(self.tls.send_replace(config)),
-                Err(why) => return rejected(why),
+                Err(why) => {
+                    return Unfit(ReloadOutcome::CertificateRejected, vec![format!("{why:#}")]);
+                }
             }
         }
         // Everything is built and nothing can fail any more.
-        let other = self.served.current().not_after != identity.not_after;
+        let hosts = |rules: &Rules| rules.policy.hosts.clone();
+        let other = self.served.current().not_after != identity.not_after
+            || hosts(&self.rules.borrow()) != policy.hosts;
         self.served.swap(identity);
         if other {
             self.telemetry.say(&loaded);
         }
         let known = self.known_upstreams();
-        let upstreams = upstreams(&settings, &known);
-        let kept: Vec<_> = upstreams.all().map(|it| it.backend.to_string()).collect();
-        for gone in known.keys().map(ToString::to_string).filter(|it| !kept.contains(it)) {
-            self.telemetry.metrics.forget_upstream(&gone);
+        let upstreams = build::upstreams(&settings, &known);
+        let kept: Vec<_> = upstreams.all().map(|it| it.backend.clone()).collect();
+        for gone in known.keys().filter(|it| !kept.contains(it)) {
+            self.telemetry.metrics.forget_upstream(&gone.to_string());
         }
         self.revision += 1;
-        self.limits.send_replace(limits(&settings));
-        self.rules.send_replace(Arc::new(rules(self.revision, &settings, policy, upstreams)));
-        self.seen = Fingerprint::of(&self.file, &needs.files);
+        self.limits.send_replace(build::limits(&settings));
+        let rules = build::rules(self.revision, &settings, policy, upstreams);
+        self.rules.send_replace(Arc::new(rules));
         self.needs.send_replace(needs);
-        self.settings = settings;
-        (self.hash, self.since) = (short_hash(&self.file), self.clock.now());
+        (self.settings, self.since) = (settings, self.clock.now());
         self.warn(warnings);
         self.publish();
-        (ReloadOutcome::Applied, Vec::new())
+        Unfit(ReloadOutcome::Applied, Vec::new())
     }
 
     fn known_upstreams(&self) -> HashMap<Backend, Arc<Upstream>> {
@@ -265,47 +323,6 @@ impl Reloader {
     }
 
     fn publish(&self) {
-        self.telemetry.metrics.policy(self.revision, &self.hash, self.since);
-    }
-}
-
-fn tls_config(settings: &Settings, served: &Arc<Served>) -> anyhow::Result<Arc<ServerConfig>> {
-    let min_version = match settings.tls.min_version {
-        gateway_config::TlsVersion::Tls12 => MinVersion::Tls12,
-        gateway_config::TlsVersion::Tls13 => MinVersion::Tls13,
-    };
-    Ok(server_config(Arc::clone(served) as _, min_version)?)
-}
-
-fn limits(settings: &Settings) -> Limits {
-    let gateway_config::Connections { total, per_client } = settings.connections;
-    Limits { total, per_client }
-}
-
-/// n8n's processes; those that were known keep what is known of them.
-fn upstreams(settings: &Settings, known: &HashMap<Backend, Arc<Upstream>>) -> Upstreams {
-    let upstream = |backend: &gateway_config::Backend| {
-        let backend = Backend { host: backend.host.clone(), port: backend.port };
-        known.get(&backend).cloned().unwrap_or_else(|| Arc::new(Upstream::new(backend)))
-    };
-    let webhooks = settings.n8n.webhooks.iter().map(upstream).collect();
-    Upstreams::new(upstream(&settings.n8n.main), webhooks)
-}
-
-fn rules(
-    revision: u64,
-    settings: &Settings,
-    policy: gateway_policy::Policy,
-    upstreams: Upstreams,
-) -> Rules {
-    let gateway_config::Timeouts { answer, body, stream, tunnel, drain: _ } = settings.timeouts;
-    Rules {
-        revision,
-        policy,
-        upstreams,
-        readiness: settings.n8n.readiness.clone(),
-        timeouts: Timeouts { answer, body, stream, tunnel },
-        // A browser would refuse a developer's other services on the same name for a year.
-        hsts: settings.tls.certificate != gateway_config::Certificate::SelfSigned,
+        self.telemetry.metrics.policy(self.revision, &self.hash(), self.since);
     }
 }

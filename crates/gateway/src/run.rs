@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use gateway_certs::{Clock, SystemClock};
-use gateway_config::{Answers, Config, Invalid, LogFormat, LogLevel, Settings, System, load};
+use gateway_config::{Answers, Invalid, LogFormat, LogLevel, Settings, System, load};
 use gateway_edge::Activated;
 use gateway_ledger::Crowd;
 use gateway_proxy::Tcp;
@@ -34,12 +34,12 @@ use crate::{
 /// How many orders of the operator may wait.
 const ORDERS: usize = 16;
 
-/// Reads the policy with the addresses behind its DNS names, as far as they can be had.
+/// The addresses behind the DNS names of the policy, as far as they can be had.
 ///
 /// # Errors
 ///
 /// Every problem of the policy.
-pub(crate) async fn read_policy(file: &Path) -> Result<(Config, Answers), Invalid> {
+pub(crate) async fn resolve_names(file: &Path) -> Result<Answers, Invalid> {
     let config = load(file, &System, &Answers::new())?;
     let mut answers = Answers::new();
     for name in config.needs.names.keys() {
@@ -47,11 +47,7 @@ pub(crate) async fn read_policy(file: &Path) -> Result<(Config, Answers), Invali
             answers.insert(name.clone(), addresses);
         }
     }
-    Ok(if answers.is_empty() {
-        (config, answers)
-    } else {
-        (load(file, &System, &answers)?, answers)
-    })
+    Ok(answers)
 }
 
 /// Runs a gateway until a signal asks for its end.
@@ -62,25 +58,26 @@ pub(crate) async fn read_policy(file: &Path) -> Result<(Config, Answers), Invali
 pub fn run(file: &Path) -> anyhow::Result<()> {
     let control = runtime::Builder::new_current_thread().enable_all().build()?;
     control.block_on(async {
-        let (config, answers) = read_policy(file).await?;
-        let (log, _guard) = log(&config.settings);
-        let telemetry = Telemetry::new(Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?), log);
-        hook_panics();
-        serve(file, config, answers, telemetry).await
+        let answers = resolve_names(file).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        // The log lives as long as its guard does: until everything has been said.
+        let mut guard = None;
+        let telemetry = |settings: &Settings| {
+            let (log, worker) = log(settings);
+            guard = Some(worker);
+            hook_panics();
+            Ok(Telemetry::new(Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?), log))
+        };
+        let world = Box::new(System);
+        let reloader = Reloader::begin(file, world, answers, Arc::clone(&clock), telemetry)?;
+        let served = serve(file, reloader, clock).await;
+        drop(guard);
+        served
     })
 }
 
-async fn serve(
-    file: &Path,
-    config: Config,
-    answers: Answers,
-    telemetry: Telemetry,
-) -> anyhow::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (world, keeper) = (Box::new(System), Arc::clone(&clock));
-    let reloader = Reloader::begin(file, world, answers, config, keeper, telemetry.clone())
-        .context("the policy's certificate cannot be served")?;
-    let settings = reloader.settings().clone();
+async fn serve(file: &Path, reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+    let (settings, telemetry) = (reloader.settings().clone(), reloader.telemetry().clone());
     let signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let sockets = Sockets::open(&settings)?;
@@ -89,8 +86,8 @@ async fn serve(
         .with_context(|| format!("cannot open the admin listener ({:?})", settings.listen.admin))?;
 
     let crowd = Arc::new(Crowd::default());
-    let assembly = assemble(&reloader, &crowd, &telemetry, &stop);
-    let (orders, answers) = attend(&reloader, socket, &telemetry, &stop);
+    let assembly = assemble(&reloader, &crowd, &stop);
+    let (orders, answers) = attend(&reloader, socket, &stop);
     let mut listening = sockets.addresses();
     listening.push(admin_address);
     let workers = sockets.serve(&assembly, settings.timeouts.drain)?;
@@ -113,19 +110,14 @@ async fn serve(
     Ok(())
 }
 
-fn assemble(
-    reloader: &Reloader,
-    crowd: &Arc<Crowd>,
-    telemetry: &Telemetry,
-    stop: &CancellationToken,
-) -> Assembly<Tcp> {
+fn assemble(reloader: &Reloader, crowd: &Arc<Crowd>, stop: &CancellationToken) -> Assembly<Tcp> {
     let listen = &reloader.settings().listen;
     Assembly {
         rules: reloader.rules(),
         limits: reloader.limits(),
         tls: reloader.tls(),
         crowd: Arc::clone(crowd),
-        telemetry: telemetry.clone(),
+        telemetry: reloader.telemetry().clone(),
         connect: Tcp,
         proxy_protocol: listen.proxy_protocol,
         https_port: listen.https.first().map_or(443, SocketAddr::port),
@@ -137,10 +129,9 @@ fn assemble(
 fn attend(
     reloader: &Reloader,
     socket: Socket,
-    telemetry: &Telemetry,
     stop: &CancellationToken,
 ) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>) {
-    let tasks = TaskTracker::new();
+    let (tasks, telemetry) = (TaskTracker::new(), reloader.telemetry().clone());
     let (orders, to_do) = mpsc::channel(ORDERS);
     let (resolved, answers) = mpsc::channel(ORDERS);
     let token = match &reloader.settings().listen.admin {

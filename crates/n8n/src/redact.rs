@@ -16,15 +16,16 @@ const LONGEST: usize = 256;
 /// ```
 #[must_use]
 pub fn redact(surface: Option<Surface>, path: &str, query: Option<&str>) -> String {
-    let secret = surface.is_none_or(|surface| surface.row().tail == Tail::Secret);
+    let secret = surface.is_some_and(|surface| surface.row().tail == Tail::Secret);
     let mut kept = String::with_capacity(path.len().min(LONGEST) + 16);
     let first = path.char_indices().skip(1).find(|(_, c)| *c == '/').map(|(at, _)| at);
-    match first.and_then(|at| path.split_at_checked(at)) {
+    match first.filter(|_| surface.is_some()).and_then(|at| path.split_at_checked(at)) {
         Some((root, tail)) if secret && tail.len() > 1 => {
             push_bounded(&mut kept, root);
             kept.push_str("/*");
         }
-        Some(_) | None => push_bounded(&mut kept, path),
+        Some(_) | None if surface.is_some() => push_bounded(&mut kept, path),
+        Some(_) | None => kept.push_str("/*"),
     }
     for (at, pair) in query.into_iter().flat_map(|query| query.split('&')).take(16).enumerate() {
         kept.push(if at == 0 { '?' } else { '&' });
@@ -62,6 +63,8 @@ mod tests {
             (Some(Surface::Webhook), "/webhook/x", Some("S3CRET")),
             (None, "//webhook/S3CRET", None),
             (None, "/webhook//S3CRET", None),
+            (None, "/webhook%2FS3CRET", None),
+            (None, "/webhook;S3CRET", None),
         ];
         for (surface, path, query) in cases {
             let kept = redact(surface, path, query);

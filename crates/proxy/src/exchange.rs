@@ -1,6 +1,7 @@
 //! What is learned of one request on its way, shared by all that handle it.
 
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,6 +25,8 @@ pub struct Exchange {
     pub connection: Arc<Connection>,
     /// The rules it began with.
     pub rules: Arc<Rules>,
+    /// Never looked at, only held: a tunnel counts as its client's connection.
+    _held: Arc<dyn Any + Send + Sync>,
     telemetry: Telemetry,
     id: RequestId,
     method: Method,
@@ -73,6 +76,7 @@ impl Exchange {
     pub(crate) fn begin<B>(
         request: &http::Request<B>,
         connection: Arc<Connection>,
+        held: Arc<dyn Any + Send + Sync>,
         rules: Arc<Rules>,
         telemetry: Telemetry,
     ) -> Arc<Self> {
@@ -80,6 +84,7 @@ impl Exchange {
         let accepts = accepts.and_then(|it| it.to_str().ok()).unwrap_or_default();
         Arc::new(Self {
             connection,
+            _held: held,
             rules,
             telemetry,
             id: RequestId::next(),

@@ -9,7 +9,7 @@ pub(crate) mod record;
 pub(crate) mod redirect;
 pub(crate) mod rescue;
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use gateway_policy::{Client, Connection};
 use http::Request;
@@ -24,6 +24,8 @@ pub struct Arrival<B> {
     pub request: Request<B>,
     /// The connection it came on.
     pub connection: Arc<Connection>,
+    /// What the connection holds of its host; kept as long as its requests and tunnels live.
+    pub held: Arc<dyn Any + Send + Sync>,
 }
 
 /// A request that is being recorded.

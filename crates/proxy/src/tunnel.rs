@@ -120,14 +120,23 @@ impl Tunnel {
         let heard = Heard::now();
         let (close, closing) = watch::channel(None);
 
+        let mut told = closing.clone();
         let up = async {
-            let ended = pump(&mut from_client, &mut to_n8n, |bytes| {
+            let carried = pump(&mut from_client, &mut to_n8n, |bytes| {
                 heard.again();
                 self.exchange.receive(bytes.len());
             });
-            // An end and an error are alike: the other side is told by its own end.
-            drop(ended.await);
-            drop(to_n8n.shutdown().await);
+            tokio::select! {
+                // An end and an error are alike: the other side is told by its own end.
+                ended = carried => {
+                    drop(ended);
+                    drop(to_n8n.shutdown().await);
+                }
+                // Once we close, n8n hears no more of the client, and may end its frame.
+                _ = told.changed() => {
+                    drop(pump(&mut from_client, &mut tokio::io::sink(), |_| {}).await);
+                }
+            }
         };
         let down = async {
             let count = |bytes: &[u8]| {
@@ -137,20 +146,25 @@ impl Tunnel {
             drop(downward(&mut from_n8n, &mut to_client, closing, count).await);
             drop(to_client.shutdown().await);
         };
-        let watch = async {
-            let because = self.until_closed(&heard).await;
-            close.send_replace(Some(because));
-            because
-        };
-
-        let mut both = std::pin::pin!(async { tokio::join!(up, down) });
-        let because = tokio::select! {
-            _ = both.as_mut() => return None,
-            because = watch => because,
-        };
-        // The close frame is on its way; a polite client answers it, and nobody waits for others.
-        drop(timeout(GOODBYE, both).await);
-        Some(because)
+        let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
+        // One side that has ended leaves the other a moment to end as well, and no more: a
+        // WebSocket has no use for half a connection.
+        tokio::select! {
+            () = up.as_mut() => {
+                drop(timeout(GOODBYE, down).await);
+                None
+            }
+            () = down.as_mut() => {
+                drop(timeout(GOODBYE, up).await);
+                None
+            }
+            because = self.until_closed(&heard) => {
+                close.send_replace(Some(because));
+                // The close frame is on its way; a polite client answers it.
+                drop(timeout(GOODBYE, async { tokio::join!(up, down) }).await);
+                Some(because)
+            }
+        }
     }
 
     /// Waits for a reason to close.

@@ -7,6 +7,7 @@ mod pool;
 use std::{
     fmt,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -16,6 +17,7 @@ use std::{
 
 use gateway_n8n::Process;
 use gateway_policy::Permit;
+use gateway_telemetry::{Telemetry, UpstreamDown, UpstreamUp};
 use tokio::time::Instant;
 
 pub(crate) use self::pool::{Lease, Pool};
@@ -76,9 +78,21 @@ impl Upstream {
         !answered.is_zero() && self.known_since.elapsed() < answered + span
     }
 
-    /// Notes whether it is there; tells whether that is news.
-    pub(crate) fn note(&self, up: bool) -> bool {
-        self.up.swap(up, Ordering::Relaxed) != up
+    /// Notes whether it is there, and says it if that is news or `anyway`.
+    pub(crate) fn note(&self, found: Result<(), &io::Error>, telemetry: &Telemetry, anyway: bool) {
+        if found.is_err() {
+            // What it answered before tells nothing any more.
+            self.answered.store(0, Ordering::Relaxed);
+        }
+        let news = self.up.swap(found.is_ok(), Ordering::Relaxed) != found.is_ok();
+        if !news && !anyway {
+            return;
+        }
+        let upstream = self.backend.to_string();
+        match found {
+            Ok(()) => telemetry.say(&UpstreamUp { upstream }),
+            Err(why) => telemetry.say(&UpstreamDown { upstream, error: why.to_string() }),
+        }
     }
 }
 

@@ -51,7 +51,9 @@ pub struct Seen {
 /// | `slow` | answers after ten minutes |
 /// | anything | reads the body, answers 200 with its length |
 ///
-/// An upgrade is answered with 101, and bytes are echoed.
+/// An upgrade is answered with 101, and bytes are echoed; with `half` in its query, the first half
+/// of a text frame comes at once and the rest as [`FakeN8n::drip`] is told; with `bye`, n8n hangs
+/// up at once.
 #[derive(Clone, Debug)]
 pub struct FakeN8n {
     state: Arc<State>,
@@ -65,6 +67,7 @@ struct State {
     gone: Mutex<Option<String>>,
     bug: AtomicBool,
     drips: watch::Sender<Vec<Bytes>>,
+    hang_up: watch::Sender<usize>,
     tasks: TaskTracker,
 }
 
@@ -78,6 +81,7 @@ impl Default for FakeN8n {
                 gone: Mutex::default(),
                 bug: AtomicBool::new(false),
                 drips: watch::Sender::new(Vec::new()),
+                hang_up: watch::Sender::new(0),
                 tasks: TaskTracker::new(),
             }),
         }
@@ -109,6 +113,11 @@ impl FakeN8n {
         *self.state.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(process.to_owned());
     }
 
+    /// Closes every connection that is open now.
+    pub fn hang_up(&self) {
+        self.state.hang_up.send_modify(|times| *times += 1);
+    }
+
     /// Makes the way to it panic, as a bug of the gateway's would, or not any more.
     pub fn set_bug(&self, bug: bool) {
         self.state.bug.store(bug, Ordering::SeqCst);
@@ -126,12 +135,16 @@ impl FakeN8n {
     }
 
     async fn serve(self, io: DuplexStream, process: String) {
+        let mut hang_up = self.state.hang_up.subscribe();
         let service = service_fn(move |request| self.clone().answer(request, process.clone()));
         let mut builder = http1::Builder::new();
         // As Node does: an idle connection is closed after five seconds.
         builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(5));
         // How a connection ends is what tests of the gateway look at from its other end.
-        drop(builder.serve_connection(TokioIo::new(io), service).with_upgrades().await);
+        tokio::select! {
+            ended = builder.serve_connection(TokioIo::new(io), service).with_upgrades() => drop(ended),
+            _ = hang_up.changed() => {}
+        }
     }
 
     async fn answer(
@@ -146,15 +159,22 @@ impl FakeN8n {
         let body = if behaviour == "early" { Some(0) } else { length(body).await };
         self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
             process,
-            method: head.method,
+            method: head.method.clone(),
             target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
-            headers: head.headers,
+            headers: head.headers.clone(),
             body,
         });
         if let Some(upgrade) = upgrade {
-            self.state.tasks.spawn(async move {
-                if let Ok(io) = upgrade.await {
-                    echo(TokioIo::new(io)).await;
+            let query = head.uri.query().unwrap_or_default().to_owned();
+            let tasks = self.state.tasks.clone();
+            tasks.spawn(async move {
+                let Ok(io) = upgrade.await else { return };
+                let mut io = TokioIo::new(io);
+                if query.contains("half") {
+                    self.half_a_frame(&mut io).await;
+                }
+                if !query.contains("bye") {
+                    echo(io).await;
                 }
             });
             return Ok(switching());
@@ -181,6 +201,17 @@ impl FakeN8n {
             "stream" => Ok(Response::new(Either::Right(self.dripping()))),
             _ => Ok(own(format!("{} bytes", body.unwrap_or_default()))),
         }
+    }
+
+    async fn half_a_frame(&self, io: &mut TokioIo<hyper::upgrade::Upgraded>) {
+        let mut drips = self.state.drips.subscribe();
+        // How it ends is what tests look at from the other end.
+        drop(io.write_all(b"\x81\x05he").await);
+        drop(io.flush().await);
+        let told = drips.wait_for(|drips| !drips.is_empty()).await;
+        let rest = told.map(|drips| drips.concat()).unwrap_or_default();
+        drop(io.write_all(&rest).await);
+        drop(io.flush().await);
     }
 
     fn dripping(&self) -> Channel<Bytes, Infallible> {

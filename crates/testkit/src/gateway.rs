@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use gateway_certs::{Identity, SystemClock};
-use gateway_config::{Answers, Invalid, System, load};
+use gateway_config::{Answers, Invalid, Settings, System};
 use gateway_edge::Entry;
 use gateway_ledger::Crowd;
 use gateway_proxy::Rules;
@@ -63,16 +63,18 @@ impl Gateway {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("policy.yaml");
         std::fs::write(&file, policy).expect("a policy file");
-        let config = load(&file, &System, &Answers::new())?;
         let (log, lines) = Log::memory(Level::Debug);
-        let metrics = Metrics::new("test").expect("sound metric names");
-        let telemetry = Telemetry::new(Arc::new(metrics), log);
-        let proxy_protocol = config.settings.listen.proxy_protocol;
-        let https_port = config.settings.listen.https.first().map_or(443, SocketAddr::port);
+        let telemetry = move |_: &Settings| {
+            Ok(Telemetry::new(Arc::new(Metrics::new("test").expect("sound names")), log))
+        };
         let (world, clock) = (Box::new(System), Arc::new(SystemClock));
-        let reloader =
-            Reloader::begin(&file, world, Answers::new(), config, clock, telemetry.clone());
-        let reloader = reloader.expect("a certificate");
+        let reloader = match Reloader::begin(&file, world, Answers::new(), clock, telemetry) {
+            Ok(reloader) => reloader,
+            Err(why) => return Err(why.downcast::<Invalid>().expect("a problem of the policy")),
+        };
+        let (settings, telemetry) = (reloader.settings().clone(), reloader.telemetry().clone());
+        let proxy_protocol = settings.listen.proxy_protocol;
+        let https_port = settings.listen.https.first().map_or(443, SocketAddr::port);
         let n8n = FakeN8n::default();
         let stop = CancellationToken::new();
         let assembly = Assembly {

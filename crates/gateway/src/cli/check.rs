@@ -2,16 +2,27 @@
 
 use std::path::Path;
 
-use gateway_config::{Invalid, Problem, Severity, effective};
+use gateway_certs::SystemClock;
+use gateway_config::{Certificate, Config, Invalid, Problem, Severity, System, effective, load};
 use serde_json::{Value, json};
 
 use super::{Exit, complain, say, wait};
-use crate::run::read_policy;
+use crate::{identity, run::resolve_names};
 
 pub(super) fn check(file: &Path, print: bool, as_json: bool) -> anyhow::Result<Exit> {
-    let read = wait(async { Ok(read_policy(file).await) })?;
+    let read = wait(async {
+        Ok(match resolve_names(file).await {
+            Ok(answers) => load(file, &System, &answers),
+            Err(invalid) => Err(invalid),
+        })
+    })?;
     let (problems, exit, config) = match read {
-        Ok((config, _)) => (config.warnings.clone(), Exit::Success, Some(config)),
+        Ok(config) => {
+            let mut problems = config.warnings.clone();
+            problems.extend(certificate(file, &config));
+            let unfit = problems.iter().any(|it| it.severity == Severity::Error);
+            (problems, if unfit { Exit::Policy } else { Exit::Success }, Some(config))
+        }
         Err(Invalid(problems)) => (problems, Exit::Policy, None),
     };
     let effective = config.as_ref().filter(|_| print).map(effective);
@@ -34,6 +45,23 @@ pub(super) fn check(file: &Path, print: bool, as_json: bool) -> anyhow::Result<E
         None => {}
     }
     Ok(exit)
+}
+
+/// What is to be said of a certificate in files. One of the gateway's own is made when it runs.
+fn certificate(file: &Path, config: &Config) -> Vec<Problem> {
+    if config.settings.tls.certificate == Certificate::SelfSigned {
+        return Vec::new();
+    }
+    let problem = |severity, message| {
+        let message = format!("tls.certificate: {message}");
+        Problem { severity, file: file.to_owned(), place: None, message, hint: None }
+    };
+    match identity::obtain(&config.settings, &config.policy, &System, &SystemClock) {
+        Ok((_, loaded)) => {
+            loaded.warnings.into_iter().map(|it| problem(Severity::Warning, it)).collect()
+        }
+        Err(why) => vec![problem(Severity::Error, format!("{:#}", anyhow::Error::from(why)))],
+    }
 }
 
 fn as_value(problem: &Problem) -> Value {

@@ -3,12 +3,13 @@
 use std::{net::IpAddr, path::Path};
 
 use anyhow::{Context, bail};
+use gateway_config::{System, load};
 use gateway_policy::{Policy, Question, Step};
 use http::{Request, Uri, header, request, uri::Authority};
 use serde_json::json;
 
 use super::{Exit, say, wait};
-use crate::run::read_policy;
+use crate::run::resolve_names;
 
 pub(super) fn explain(
     file: &Path,
@@ -18,14 +19,18 @@ pub(super) fn explain(
     websocket: bool,
     as_json: bool,
 ) -> anyhow::Result<Exit> {
-    let (config, _) = wait(async { Ok(read_policy(file).await?) })?;
+    let answers = wait(async { Ok(resolve_names(file).await?) })?;
+    let config = load(file, &System, &answers)?;
     let policy = &config.policy;
     let head = head(policy, method, url, websocket)?;
     let client = policy.clients.client(from);
-    let sni = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let sni = sni.map(|host| host.rsplit_once(':').map_or(host, |(host, _)| host).to_owned());
+    // A browser names the host in its handshake, unless it is an address (RFC 6066 3).
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let sni = host.and_then(|host| gateway_policy::Authority::parse(host).ok());
+    let sni =
+        sni.map(|it| it.host).filter(|it| !it.starts_with('[') && it.parse::<IpAddr>().is_err());
     let mut steps: Vec<Step> = Vec::new();
-    let question = Question { head: &head, sni: sni.as_deref(), client };
+    let question = Question { head: &head, sni, client };
     let verdict = policy.decide_with(question, &mut steps);
     let (exit, decision) = match &verdict {
         Ok(permit) => (Exit::Success, format!("pass, as `{}`", permit.surface().name())),

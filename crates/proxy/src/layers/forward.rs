@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
@@ -65,6 +65,11 @@ where
         let upgrade =
             permit.upgrade().then(|| (Claim::of(&request), hyper::upgrade::on(&mut request)));
         request.extensions_mut().clear();
+        if request.body().size_hint().exact().is_none() {
+            // hyper sends a GET's body only if it is told that there is one.
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
+        }
 
         let handed_over = Instant::now();
         let candidates = exchange.rules.upstreams.candidates(&permit);

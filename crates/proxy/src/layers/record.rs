@@ -31,9 +31,9 @@ where
     type Error = S::Error;
 
     async fn serve(&self, arrival: Arrival<B>) -> Result<Response<Answer>, S::Error> {
-        let Arrival { request, connection } = arrival;
+        let Arrival { request, connection, held } = arrival;
         let rules = Arc::clone(&self.rules.borrow());
-        let exchange = Exchange::begin(&request, connection, rules, self.telemetry.clone());
+        let exchange = Exchange::begin(&request, connection, held, rules, self.telemetry.clone());
         let response =
             self.inner.serve(Recorded { request, exchange: Arc::clone(&exchange) }).await;
         if let Ok(response) = &response {

@@ -3,7 +3,7 @@
 use std::{io, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use gateway_telemetry::{Telemetry, UpstreamDown, UpstreamUp};
+use gateway_telemetry::Telemetry;
 use http::{Request, StatusCode, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
@@ -18,7 +18,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an answer to a request stands for an answer to a probe.
 const RECENTLY: Duration = Duration::from_secs(5);
 
-/// Asks `upstream` whether it is ready, at `path`, and notes the answer; says it if it is news.
+/// Asks `upstream` whether it is ready, at `path`, and notes the answer; says it if it is news, or
+/// the `first` of it.
 pub async fn probe(
     connect: &impl Connect,
     upstream: &Upstream,
@@ -33,15 +34,7 @@ pub async fn probe(
         let asked = timeout(PROBE_TIMEOUT, ask(connect, upstream, path)).await;
         asked.unwrap_or_else(|late| Err(late.into()))
     };
-    let name = upstream.backend.to_string();
-    let news = upstream.note(ready.is_ok());
-    match ready {
-        Ok(()) if news || first => telemetry.say(&UpstreamUp { upstream: name }),
-        Err(why) if news || first => {
-            telemetry.say(&UpstreamDown { upstream: name, error: why.to_string() });
-        }
-        Ok(()) | Err(_) => {}
-    }
+    upstream.note(ready.as_ref().map(|()| ()), telemetry, first);
 }
 
 async fn ask(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Result<()> {

@@ -92,7 +92,7 @@ where
             let sender = match self.open(&upstream.backend).await {
                 Ok(sender) => sender,
                 Err(why) => {
-                    upstream.note(false);
+                    upstream.note(Err(&why), &self.telemetry, false);
                     last = Failure::Faulty(Fault::Unreachable, why.into());
                     continue;
                 }
@@ -130,7 +130,7 @@ where
     fn take(&self, backend: &Backend) -> Option<http1::SendRequest<B>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle.get_mut(backend)?;
-        kept.retain(|(sender, since)| !sender.is_closed() && since.elapsed() < KEPT_FOR);
+        kept.retain(is_fresh);
         let ready = kept.iter().rposition(|(sender, _)| sender.is_ready())?;
         Some(kept.swap_remove(ready).0)
     }
@@ -156,12 +156,21 @@ where
     }
 }
 
+fn is_fresh<B>((sender, since): &(http1::SendRequest<B>, Instant)) -> bool {
+    !sender.is_closed() && since.elapsed() < KEPT_FOR
+}
+
 fn keep<B>(idle: &Weak<Idle<B>>, backend: Backend, sender: http1::SendRequest<B>) {
     let Some(idle) = idle.upgrade() else { return };
     if sender.is_closed() {
         return;
     }
     let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+    // Processes that a reload took away are asked no more: nobody else would sweep theirs.
+    idle.retain(|_, kept| {
+        kept.retain(is_fresh);
+        !kept.is_empty()
+    });
     let kept = idle.entry(backend).or_default();
     if kept.len() < KEPT {
         kept.push((sender, Instant::now()));

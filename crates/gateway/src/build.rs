@@ -1,0 +1,52 @@
+//! From settings to what the mechanism works with.
+
+use std::{collections::HashMap, sync::Arc};
+
+use gateway_certs::Served;
+use gateway_config::Settings;
+use gateway_edge::{MinVersion, server_config};
+use gateway_ledger::Limits;
+use gateway_policy::Policy;
+use gateway_proxy::{Backend, Rules, Timeouts, Upstream, Upstreams};
+use rustls::ServerConfig;
+
+pub(crate) fn tls(settings: &Settings, served: &Arc<Served>) -> anyhow::Result<Arc<ServerConfig>> {
+    let min_version = match settings.tls.min_version {
+        gateway_config::TlsVersion::Tls12 => MinVersion::Tls12,
+        gateway_config::TlsVersion::Tls13 => MinVersion::Tls13,
+    };
+    Ok(server_config(Arc::clone(served) as _, min_version)?)
+}
+
+pub(crate) fn limits(settings: &Settings) -> Limits {
+    let gateway_config::Connections { total, per_client } = settings.connections;
+    Limits { total, per_client }
+}
+
+/// n8n's processes; those that were known keep what is known of them.
+pub(crate) fn upstreams(settings: &Settings, known: &HashMap<Backend, Arc<Upstream>>) -> Upstreams {
+    let upstream = |backend: &gateway_config::Backend| {
+        let backend = Backend { host: backend.host.clone(), port: backend.port };
+        known.get(&backend).cloned().unwrap_or_else(|| Arc::new(Upstream::new(backend)))
+    };
+    let webhooks = settings.n8n.webhooks.iter().map(upstream).collect();
+    Upstreams::new(upstream(&settings.n8n.main), webhooks)
+}
+
+pub(crate) fn rules(
+    revision: u64,
+    settings: &Settings,
+    policy: Policy,
+    upstreams: Upstreams,
+) -> Rules {
+    let gateway_config::Timeouts { answer, body, stream, tunnel, drain: _ } = settings.timeouts;
+    Rules {
+        revision,
+        policy,
+        upstreams,
+        readiness: settings.n8n.readiness.clone(),
+        timeouts: Timeouts { answer, body, stream, tunnel },
+        // A browser would refuse a developer's other services on the same name for a year.
+        hsts: settings.tls.certificate != gateway_config::Certificate::SelfSigned,
+    }
+}
