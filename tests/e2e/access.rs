@@ -131,6 +131,10 @@ async fn http_in_clear_redirects_the_policys_hosts_and_nobody_else() {
     assert!(answer.contains("location: https://n8n.test/webhook/x?y=1\r\n"), "{answer}");
     assert!(!answer.contains("strict-transport-security"), "meaningless in clear: {answer}");
     assert!(ask("GET / HTTP/1.1\r\nhost: evil.test").await.starts_with("HTTP/1.1 421 "));
+    let denying = Gateway::start(&format!("{POLICY}deny: team\n")).unwrap();
+    let io = denying.dial_http(TEAM);
+    let answer = raw(io, "GET / HTTP/1.1\r\nhost: n8n.test\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     assert_eq!(gateway.n8n.connections(), 0);
 }
 

@@ -72,15 +72,21 @@ async fn browsers_come_back_over_https_unless_the_certificate_is_a_developers() 
 }
 
 #[tokio::test]
-async fn tls_1_2_can_be_switched_off_without_a_restart() {
+async fn tls_1_2_is_spoken_until_it_is_switched_off() {
     let mut gateway = Gateway::start(POLICY).unwrap();
-    let before = gateway.tls();
-    assert!(
-        gateway
-            .reload(&POLICY.replace("true }", "true, min_version: \"1.3\" }"))
-            .problems
-            .is_empty()
-    );
-    assert!(!std::sync::Arc::ptr_eq(&before, &gateway.tls()));
-    assert_eq!(gateway.ask(STRANGER, "GET /webhook/x").await.status, 200);
+    let shake = async |gateway: &Gateway| {
+        let old = &[&rustls::version::TLS12];
+        let io = gateway.secure_with(gateway.dial(STRANGER), "n8n.test", "http/1.1", old).await;
+        io.map(|io| io.get_ref().1.protocol_version())
+    };
+    assert_eq!(shake(&gateway).await.unwrap(), Some(rustls::ProtocolVersion::TLSv1_2));
+    let strict = POLICY.replace("true }", "true, min_version: \"1.3\" }");
+    assert!(gateway.reload(&strict).problems.is_empty());
+    assert!(shake(&gateway).await.is_err());
+    let io = gateway.secure(gateway.dial(STRANGER), "n8n.test", "h2").await.unwrap();
+    let session = io.get_ref().1;
+    assert_eq!(session.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+    // Post-quantum first, for clients that know it.
+    let group = session.negotiated_key_exchange_group().map(|it| it.name());
+    assert_eq!(group, Some(rustls::NamedGroup::X25519MLKEM768));
 }

@@ -131,3 +131,38 @@ async fn no_request_is_dropped_by_a_hundred_reloads_under_load() {
     tokio::join!(load, reloads);
     assert!(answered.load(Ordering::SeqCst) >= 400);
 }
+
+#[tokio::test]
+async fn a_file_that_only_a_broken_policy_names_is_watched_too() {
+    let mut gateway = Gateway::start(POLICY).unwrap();
+    let folder = gateway.folder();
+    std::fs::write(folder.join("new.txt"), "198.51.100.0/99\n").unwrap();
+    let named = POLICY.replace("[192.0.2.0/24]", "{ file: new.txt }");
+    assert_eq!(gateway.reload(&named).outcome.name(), "invalid");
+    assert!(gateway.look().is_none());
+    std::fs::write(folder.join("new.txt"), "198.51.100.0/24\n").unwrap();
+    assert_eq!(gateway.look().unwrap().outcome.name(), "applied");
+    assert_eq!(gateway.ask("198.51.100.1", "GET /").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_pending_edit_holds_no_revocation_up() {
+    let mut gateway = Gateway::start(POLICY).unwrap();
+    let list = gateway.folder().join("team.txt");
+    std::fs::write(&list, "192.0.2.1\n").unwrap();
+    let policy = POLICY.replace("[192.0.2.0/24]", "{ file: team.txt }");
+    assert_eq!(gateway.reload(&policy).outcome.name(), "applied");
+    for pending in ["log: { level: warn }\n", "acess: {}\n"] {
+        std::fs::write(&list, "192.0.2.1\n").unwrap();
+        gateway.reload(&policy);
+        let revision = gateway.reload(&format!("{policy}{pending}")).revision;
+        assert!(gateway.look().is_none(), "complained about once");
+        assert_eq!(gateway.ask(TEAM, "GET /").await.status, 200);
+        std::fs::write(&list, "# nobody\n").unwrap();
+        let outcome = gateway.look().unwrap();
+        assert!(["needs_restart", "invalid"].contains(&outcome.outcome.name()), "still pending");
+        assert_eq!(outcome.revision, revision + 1, "and the list is in force");
+        assert_eq!(gateway.ask(TEAM, "GET /").await.status, 404);
+        assert!(gateway.look().is_none());
+    }
+}

@@ -1,6 +1,13 @@
 //! The operator's own listener: metrics, health, status, reload.
 
-use std::{convert::Infallible, io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use gateway_config::{Admin, Secret};
@@ -16,6 +23,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
     sync::{mpsc, oneshot},
+    time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,6 +36,8 @@ pub(crate) struct Desk {
     pub(crate) rules: Live,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) token: Option<Secret>,
+    /// Whether it listens on loopback: then it is asked for by address, or as `localhost`.
+    pub(crate) local: bool,
 }
 
 /// A socket of the operator's.
@@ -57,7 +67,11 @@ async fn unix(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    if path.exists() {
+    if let Ok(there) = std::fs::symlink_metadata(path) {
+        if !there.file_type().is_socket() {
+            let why = format!("{} is there and is no socket", path.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
         if tokio::net::UnixStream::connect(path).await.is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
         }
@@ -67,6 +81,9 @@ async fn unix(path: &Path) -> io::Result<UnixListener> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     Ok(listener)
 }
+
+/// How long to wait when the machine has no more file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// Answers the operator until the process stops.
 pub(crate) async fn serve(socket: Socket, desk: Desk, stop: CancellationToken, tasks: TaskTracker) {
@@ -95,7 +112,10 @@ pub(crate) async fn serve(socket: Socket, desk: Desk, stop: CancellationToken, t
                     }
                 });
             }
-            Err(why) => tracing::warn!(error = %why, "admin"),
+            Err(why) => {
+                tracing::warn!(error = %why, "admin");
+                sleep(BREATH).await;
+            }
         }
     }
 }
@@ -114,8 +134,9 @@ async fn accept(socket: &Socket) -> io::Result<Box<dyn Bytestream>> {
 impl Desk {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (method, path) = (request.method(), request.uri().path());
-        // A page in the operator's browser has no business here, token or not.
-        if request.headers().contains_key(header::ORIGIN) {
+        // A page in the operator's browser has no business here, token or not; nor has one whose
+        // name was made to point at this machine.
+        if request.headers().contains_key(header::ORIGIN) || (self.local && is_named(&request)) {
             return text(StatusCode::FORBIDDEN, "not for browsers\n");
         }
         if path == "/healthz" {
@@ -177,6 +198,15 @@ impl Desk {
         self.orders.send(order(reply)).await.ok()?;
         answer.await.ok()
     }
+}
+
+/// Whether the request is for a name of somebody else's.
+fn is_named(request: &Request<Incoming>) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.and_then(|host| gateway_policy::Authority::parse(host).ok());
+    host.is_none_or(|it| {
+        it.host != "localhost" && !it.host.starts_with('[') && it.host.parse::<IpAddr>().is_err()
+    })
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How soon a name that could not be asked for is asked for again.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// How often it is looked whether a name's time has come.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -44,7 +47,10 @@ pub(crate) async fn keep_asking(
                         return;
                     }
                 }
-                Err(error) => telemetry.say(&NameNotResolved { name, error }),
+                Err(error) => {
+                    due.insert(name.clone(), now + refresh.min(RETRY));
+                    telemetry.say(&NameNotResolved { name, error });
+                }
             }
         }
     }

@@ -134,11 +134,12 @@ fn attend(
     let (tasks, telemetry) = (TaskTracker::new(), reloader.telemetry().clone());
     let (orders, to_do) = mpsc::channel(ORDERS);
     let (resolved, answers) = mpsc::channel(ORDERS);
-    let token = match &reloader.settings().listen.admin {
-        gateway_config::Admin::Tcp(_, token) => token.clone(),
-        gateway_config::Admin::Unix(_) => None,
+    let (token, local) = match &reloader.settings().listen.admin {
+        gateway_config::Admin::Tcp(address, token) => (token.clone(), address.ip().is_loopback()),
+        gateway_config::Admin::Unix(_) => (None, false),
     };
-    let desk = Desk { telemetry: telemetry.clone(), rules: reloader.rules(), orders, token };
+    let rules = reloader.rules();
+    let desk = Desk { telemetry: telemetry.clone(), rules, orders, token, local };
     tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
     tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry.clone(), stop.clone()));

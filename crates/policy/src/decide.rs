@@ -1,6 +1,6 @@
 //! The decision.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use gateway_n8n::{Lifetime, Located, Process, Surface, Surfaces};
 use http::{Method, Version, header, request};
@@ -144,6 +144,13 @@ impl Permit {
 }
 
 impl Policy {
+    /// What refuses `address` everywhere, if anything does.
+    #[must_use]
+    pub fn denied(&self, address: IpAddr) -> Option<(&Network, Source)> {
+        let denied = self.deny.iter().find(|(network, _)| network.contains(address));
+        denied.map(|(network, source)| (&**network, *source))
+    }
+
     /// Whether the request may pass.
     ///
     /// # Errors
@@ -238,13 +245,13 @@ impl Policy {
         let refuse = |reason, source| Refusal { reason, surface: Some(surface), source };
         let address = question.client.address;
         steps.note(|| Step { asked: "client", found: address.to_string(), source: None });
-        if let Some((network, source)) = self.deny.iter().find(|(it, _)| it.contains(address)) {
+        if let Some((network, source)) = self.denied(address) {
             steps.note(|| Step {
                 asked: "deny",
                 found: format!("in `{}`", network.name()),
-                source: Some(*source),
+                source: Some(source),
             });
-            return Err(refuse(Reason::Denied, Some(*source)));
+            return Err(refuse(Reason::Denied, Some(source)));
         }
         if !host.serves(surface.row().origin) {
             steps.note(|| Step {

@@ -75,6 +75,9 @@ impl<T> PathRules<T> {
 }
 
 fn is_below(kind: Tail, path: &str, tail: &str) -> Result<bool, Encoded> {
+    if kind == Tail::Secret && is_below_dynamic(path, tail) {
+        return Ok(true);
+    }
     let mut segments = tail.split('/');
     for wanted in path.split('/') {
         let Some(segment) = segments.next() else { return Ok(false) };
@@ -94,6 +97,17 @@ fn is_below(kind: Tail, path: &str, tail: &str) -> Result<bool, Encoded> {
         }
     }
     Ok(true)
+}
+
+/// Whether `tail` could be the webhook of `path` if that is a dynamic one: its first segment is the
+/// webhook's own id, and n8n looks for the others in any order among those of the request
+/// (`webhooks/webhook.service.js`, `pickMatchingTemplate`).
+fn is_below_dynamic(path: &str, tail: &str) -> bool {
+    let (mut wanted, mut given) = (path.split('/'), tail.split('/'));
+    let (id, asked) = (wanted.next().unwrap_or_default(), given.next().unwrap_or_default());
+    let is_id = |it: &str| it.len() == 36 && it.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    let given: Vec<&str> = given.collect();
+    is_id(id) && id == asked && wanted.all(|it| given.contains(&it))
 }
 
 #[cfg(test)]
@@ -124,6 +138,18 @@ mod tests {
         assert_eq!(find(Surface::Webhook, "%61"), Ok(1));
         assert_eq!(find(Surface::Webhook, "a%2Fb"), Ok(2));
         assert_eq!(find(Surface::Webhook, "A"), Ok(0));
+    }
+
+    #[test]
+    fn a_dynamic_webhook_is_found_however_its_segments_are_ordered() {
+        let id = "77777777-7777-4777-8777-777777777777";
+        let mut rules = PathRules::new(0, Source::Default);
+        rules.insert(&format!("{id}/user"), 1, Source::Default);
+        for (rest, value) in [("user/5", 1), ("5/user", 1), ("%2F%2Fuser", 1), ("5", 0), ("", 0)] {
+            let found = rules.find(Surface::Webhook, &format!("{id}/{rest}"));
+            assert_eq!(found.map(|rule| rule.value), Ok(value), "{rest}");
+        }
+        assert_eq!(find(Surface::Webhook, "b/a"), Ok(0), "a static one is its own path alone");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
 use http_body_util::Full;
 use n8n_gateway::{Assembly, Outcome, Reloader};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
@@ -165,6 +165,21 @@ impl Gateway {
         host: &str,
         alpn: &'static str,
     ) -> io::Result<TlsStream<IO>> {
+        self.secure_with(io, host, alpn, rustls::DEFAULT_VERSIONS).await
+    }
+
+    /// The same, with these versions of TLS alone.
+    ///
+    /// # Errors
+    ///
+    /// A handshake that fails.
+    pub async fn secure_with<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: IO,
+        host: &str,
+        alpn: &'static str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> io::Result<TlsStream<IO>> {
         let authority = self.folder.path().join("state/ca.pem");
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(authority).expect("the authority");
@@ -172,7 +187,7 @@ impl Gateway {
         let mut config = ClientConfig::builder_with_provider(Arc::new(
             rustls::crypto::aws_lc_rs::default_provider(),
         ))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("a provider with versions")
         .with_root_certificates(roots)
         .with_no_client_auth();

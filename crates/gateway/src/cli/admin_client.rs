@@ -83,7 +83,7 @@ async fn over(
     token: Option<String>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
-    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "admin");
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }

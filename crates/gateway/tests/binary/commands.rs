@@ -40,6 +40,27 @@ fn check_says_everything_and_exits_by_it() {
 }
 
 #[test]
+fn check_looks_at_the_certificate() {
+    let files = "{ certificate: { chain: chain.pem, key: key.pem } }";
+    let (folder, file) = policy_file(&good().replace("{ self_signed: true }", files));
+    let check = || command(&["check", "--config", &file]);
+    let missing = check();
+    assert_eq!(missing.status.code(), Some(78));
+    assert!(text(&missing.stderr).contains("chain.pem"), "{}", text(&missing.stderr));
+    let write = |host: &str| {
+        let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        fs::write(folder.path().join("chain.pem"), made.cert.pem()).unwrap();
+        fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    };
+    write("elsewhere.test");
+    let other = check();
+    assert_eq!(other.status.code(), Some(0));
+    assert!(text(&other.stderr).contains("it is not for `localhost`"), "{}", text(&other.stderr));
+    write("localhost");
+    assert_eq!(text(&check().stderr), "");
+}
+
+#[test]
 fn check_prints_the_policy_in_force() {
     let (_folder, file) = policy_file(&good());
     let printed = command(&["check", "--config", &file, "--print"]);

@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use gateway_n8n::Endpoints;
 use http::Request;
 

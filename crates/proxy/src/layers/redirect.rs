@@ -26,13 +26,19 @@ impl<B: Send + 'static> Serve<Recorded<B>> for Redirect {
 
     async fn serve(&self, recorded: Recorded<B>) -> Result<Response<Answer>, Failure> {
         let Recorded { request, exchange } = recorded;
+        let policy = &exchange.rules.policy;
+        let client = policy.clients.identify(exchange.connection.peer.ip(), request.headers());
+        exchange.identified(client);
+        if policy.denied(client.address).is_some() {
+            return Err(Reason::Denied.into());
+        }
         let mut fields = request.headers().get_all(header::HOST).iter();
         let field = match (fields.next(), fields.next()) {
             (Some(field), None) => field.to_str().ok(),
             _ => None,
         };
         let named = field.and_then(|field| Authority::parse(field).ok()).ok_or(Reason::BadHost)?;
-        let (host, _) = exchange.rules.policy.hosts.find(named.host).ok_or(Reason::UnknownHost)?;
+        let (host, _) = policy.hosts.find(named.host).ok_or(Reason::UnknownHost)?;
         let port = named.port.map(|_| self.port).filter(|port| *port != 443);
         let authority = Authority { host, port };
         let target = request.uri().path_and_query().map_or("/", |it| it.as_str());
