@@ -149,7 +149,7 @@ async fn an_outage_that_a_request_meets_first_is_said_and_counted() {
             &gateway.telemetry,
             false,
         )
-        .await
+        .await;
     };
     probe().await;
     assert!(!n8n.is_up(), "what n8n answered before the outage tells nothing");

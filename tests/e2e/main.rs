@@ -1,6 +1,6 @@
 //! The whole gateway on in-memory wires, in front of an n8n that reports what it saw.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
 mod bodies;
@@ -10,3 +10,4 @@ mod reload;
 mod said;
 mod stop;
 mod tunnel;
+mod wire;

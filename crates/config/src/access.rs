@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_n8n::{Bodies, Endpoints, Root, Surface, Surfaces, Tail, Upgrade};
+use gateway_n8n::{Bodies, Endpoints, Surface, Surfaces, Tail, Upgrade};
 use gateway_policy::{Access, Network, PathRules, Place, Source, Who};
 
 use crate::{
@@ -20,6 +20,10 @@ pub(crate) struct Surroundings<'s> {
     pub(crate) networks: &'s Networks,
     pub(crate) session: &'s Session<'s>,
 }
+
+/// Surfaces, besides the editor, that nobody opens to the world on purpose.
+const RISKY: [Surface; 5] =
+    [Surface::Rest, Surface::SignIn, Surface::Push, Surface::Metrics, Surface::Internal];
 
 pub(crate) fn access(
     raw: Option<At<Keyed<OneOrMany<String>>>>,
@@ -56,6 +60,11 @@ pub(crate) fn access(
     }
     let mut access = Access::new(&who, source);
     for (surface, path, who, place) in rules {
+        if matches!(who, Who::Anyone) && RISKY.contains(&surface) {
+            let message = format!("the surface `{}` is open to anyone", surface.name());
+            let hint = "nothing that third parties call is there".to_owned();
+            around.session.warning(place, message, Some(hint));
+        }
         access.set(surface, &path, who, Source::Written(place));
     }
     access
@@ -124,28 +133,33 @@ fn target(key: &At<String>, around: &Surroundings<'_>) -> Option<(Surface, Strin
 
 /// Whether a request for `path` could ever be on `surface`: a rule that never holds is a mistake.
 fn path_is_there(surface: Surface, path: &str, place: Place, around: &Surroundings<'_>) -> bool {
-    let session = around.session;
-    let mount = surface.row().mounts.first();
-    if surface.row().tail == Tail::Secret || mount.is_some_and(|it| it.upgrade == Upgrade::Only) {
+    let (session, row) = (around.session, surface.row());
+    if row.tail == Tail::Secret {
         let odd = path.split('/').any(|part| matches!(part, "" | "." | ".."));
         if odd {
             session.error(place, format!("`{path}` is not a path"), None);
         }
         return !odd;
     }
-    let root = mount.map_or("", |mount| around.endpoints.segment(mount.root));
-    let root = if mount.is_some_and(|it| it.root != Root::Fixed) { root } else { "" };
-    let whole = [root, path]
-        .iter()
-        .filter(|it| !it.is_empty())
-        .fold(String::new(), |all, part| all + "/" + part);
-    match around.surfaces.locate(&whole, false) {
-        Ok(located) if located.surface == surface => true,
-        Ok(located) => {
-            let hint = format!("write `{}/{}`", located.surface.name(), located.tail);
-            let message = format!("`{whole}` belongs to the surface `{}`", located.surface.name());
+    let socket = row.mounts.iter().any(|mount| mount.upgrade == Upgrade::Only);
+    // Below a segment that can be renamed, below the surface's own name, or as the whole path.
+    let roots = row.mounts.iter().map(|mount| around.endpoints.segment(mount.root));
+    let below =
+        |root: &str| if root.is_empty() { format!("/{path}") } else { format!("/{root}/{path}") };
+    let paths: Vec<String> = roots.chain([row.name, ""]).map(below).collect();
+    let is_there = |whole: &String| {
+        let located = around.surfaces.locate(whole, socket);
+        located.is_ok_and(|it| it.surface == surface && it.tail == path)
+    };
+    if paths.iter().any(is_there) {
+        return true;
+    }
+    let whole = paths.first().map_or("", String::as_str);
+    match around.surfaces.locate(whole, socket) {
+        Ok(other) => {
+            let hint = format!("write `{}/{}`", other.surface.name(), other.tail);
+            let message = format!("`{whole}` belongs to the surface `{}`", other.surface.name());
             session.error(place, message, Some(hint));
-            false
         }
         Err(ambiguity) => {
             session.error(
@@ -153,9 +167,9 @@ fn path_is_there(surface: Surface, path: &str, place: Place, around: &Surroundin
                 format!("`{whole}` would never be let through: {ambiguity}"),
                 None,
             );
-            false
         }
     }
+    false
 }
 
 fn who(place: Place, list: OneOrMany<String>, around: &Surroundings<'_>) -> Option<Who> {

@@ -113,6 +113,12 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let surfaces = Surfaces::new(&endpoints);
     let around =
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
+    let nobody_vouches = clients.trusted.proxies.is_empty() && clients.trusted.cdns.is_empty();
+    if listen.proxy_protocol && nobody_vouches {
+        let hint = "name the load balancer under `clients.trusted_proxies`";
+        let message = "`listen.proxy_protocol` is on and nobody is trusted to send a header";
+        session.warning(top, message, Some(hint.to_owned()));
+    }
     let (access, deny, bodies) =
         (access(who, &around), deny(denied, &around), bodies(body, &around));
     let connections = connections_of(taken(connections), session);
@@ -312,7 +318,11 @@ fn clients_of(raw: raw::Clients, networks: &Networks, session: &Session<'_>) -> 
         } else {
             let cdns = Cdn::names().map(|name: &str| name);
             let known = networks.prefixes.keys().map(String::as_str).chain(cdns);
-            let message = format!("`{name}` is neither a prefix, a network nor a known CDN");
+            let message = if networks.by_name.contains_key(&name) {
+                format!("`{name}` is told by country or system, a proxy by its addresses")
+            } else {
+                format!("`{name}` is neither a prefix, a network nor a known CDN")
+            };
             session.error(place, message, did_you_mean(&name, known));
         }
     }

@@ -31,6 +31,7 @@ const REFRESH_AT_LEAST: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Networks {
     pub(crate) by_name: BTreeMap<String, Arc<Network>>,
+    /// The plain ranges of those that are made of nothing else.
     pub(crate) prefixes: BTreeMap<String, Vec<IpNet>>,
 }
 
@@ -57,9 +58,11 @@ pub(crate) fn compile(
             raw::Network::Lookup(lookup) => found(name.place, *lookup, answers, needs, session),
         };
         let set = prefixes.iter().copied().collect();
+        if membership.is_none() {
+            networks.prefixes.insert(label.clone(), prefixes);
+        }
         let network = Network::new(&label, set, membership.into_iter().collect());
-        networks.by_name.insert(label.clone(), Arc::new(network));
-        networks.prefixes.insert(label, prefixes);
+        networks.by_name.insert(label, Arc::new(network));
     }
     networks
 }

@@ -142,7 +142,7 @@ fn attend(
     let desk = Desk { telemetry: telemetry.clone(), rules, orders, token, local };
     tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
-    tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry.clone(), stop.clone()));
+    tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, stop.clone()));
     (to_do, answers)
 }
 

@@ -41,7 +41,7 @@ pub struct Located<'p> {
     /// The surface.
     pub surface: Surface,
     /// What follows the surface's first segment, undecoded, without slashes at its ends; the
-    /// whole path where that segment cannot be renamed.
+    /// whole path where that segment neither can be renamed nor is called as the surface is.
     pub tail: &'p str,
     /// Whether n8n answers `Upgrade: websocket` at this path.
     pub upgrade: bool,
@@ -92,7 +92,9 @@ impl Surfaces {
         if segment.is_empty() && mount.root != Root::Fixed {
             return;
         }
-        let root = if segment.is_empty() { 0 } else { segment.split('/').count() };
+        // A fixed root counts as one if it is called as its surface is (`chat`, `mcp-server`).
+        let named = mount.path.split('/').next() == Some(row.name) && mount.root == Root::Fixed;
+        let root = if segment.is_empty() { usize::from(named) } else { segment.split('/').count() };
         let joined = segment.is_empty() || mount.path.is_empty() || mount.path.starts_with('-');
         let glue = if joined { "" } else { "/" };
         let pattern = format!("{segment}{glue}{}", mount.path);

@@ -78,20 +78,21 @@ impl Upstream {
         !answered.is_zero() && self.known_since.elapsed() < answered + span
     }
 
-    /// Notes whether it is there, and says it if that is news or `anyway`.
-    pub(crate) fn note(&self, found: Result<(), &io::Error>, telemetry: &Telemetry, anyway: bool) {
-        if found.is_err() {
+    /// Notes that it is there, or why it is not, and says it if that is news or `anyway`.
+    pub(crate) fn note(&self, fault: Option<&io::Error>, telemetry: &Telemetry, anyway: bool) {
+        let up = fault.is_none();
+        if !up {
             // What it answered before tells nothing any more.
             self.answered.store(0, Ordering::Relaxed);
         }
-        let news = self.up.swap(found.is_ok(), Ordering::Relaxed) != found.is_ok();
+        let news = self.up.swap(up, Ordering::Relaxed) != up;
         if !news && !anyway {
             return;
         }
         let upstream = self.backend.to_string();
-        match found {
-            Ok(()) => telemetry.say(&UpstreamUp { upstream }),
-            Err(why) => telemetry.say(&UpstreamDown { upstream, error: why.to_string() }),
+        match fault {
+            None => telemetry.say(&UpstreamUp { upstream }),
+            Some(why) => telemetry.say(&UpstreamDown { upstream, error: why.to_string() }),
         }
     }
 }

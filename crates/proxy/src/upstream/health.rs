@@ -34,7 +34,7 @@ pub async fn probe(
         let asked = timeout(PROBE_TIMEOUT, ask(connect, upstream, path)).await;
         asked.unwrap_or_else(|late| Err(late.into()))
     };
-    upstream.note(ready.as_ref().map(|()| ()), telemetry, first);
+    upstream.note(ready.as_ref().err(), telemetry, first);
 }
 
 async fn ask(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Result<()> {

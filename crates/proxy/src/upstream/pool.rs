@@ -92,7 +92,7 @@ where
             let sender = match self.open(&upstream.backend).await {
                 Ok(sender) => sender,
                 Err(why) => {
-                    upstream.note(Err(&why), &self.telemetry, false);
+                    upstream.note(Some(&why), &self.telemetry, false);
                     last = Failure::Faulty(Fault::Unreachable, why.into());
                     continue;
                 }
