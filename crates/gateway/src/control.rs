@@ -30,9 +30,9 @@ pub(crate) enum Order {
 /// How often files are looked at: a change is in force within two seconds of saving.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often n8n is asked whether it is ready, and how often while it is not.
+/// How often n8n is asked whether it is ready. Requests find out sooner: they are tried whatever
+/// was known before.
 const PROBE: Duration = Duration::from_secs(5);
-const PROBE_WHILE_DOWN: Duration = Duration::from_secs(1);
 
 /// Whoever carries out what is not a request.
 #[derive(Debug)]
@@ -126,10 +126,8 @@ pub(crate) async fn watch_health(rules: Live, telemetry: Telemetry, stop: Cancel
             }
         }
         known.retain(|backend| now.upstreams.all().any(|it| it.backend == *backend));
-        let all_up = now.upstreams.all().all(|it| it.is_up());
-        let pause = if all_up { PROBE } else { PROBE_WHILE_DOWN };
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(PROBE) => {}
             () = stop.cancelled() => return,
         }
     }

@@ -184,8 +184,8 @@ impl Sockets {
         https.chain(self.http.iter().filter_map(address("http"))).collect()
     }
 
-    /// Starts a runtime for each core, each with a pool of its own: no work is stolen and no lock
-    /// is shared on a request's path. A worker tells at its end whether everything had ended.
+    /// Starts a runtime for each core, each with a pool of its own: no work is stolen. A worker
+    /// tells at its end whether everything had ended by itself.
     fn serve(
         &self,
         assembly: &Assembly<Tcp>,

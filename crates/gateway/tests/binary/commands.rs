@@ -117,3 +117,24 @@ fn every_shell_is_completed() {
         assert!(script.contains("explain") && script.contains("n8n-gateway"), "{shell}");
     }
 }
+
+/// The README's five lines are the minimal example, and what it shows of `explain` is what is said.
+#[test]
+fn the_readme_tells_the_truth() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let readme = fs::read_to_string(format!("{root}/README.md")).unwrap();
+    let minimal = format!("{root}/config/minimal.yaml");
+    let policy = fs::read_to_string(&minimal).unwrap();
+    assert!(readme.contains(&format!("```yaml\n{policy}```")));
+    let explained = command(&[
+        "explain",
+        "--config",
+        &minimal,
+        "--from",
+        "198.51.100.7",
+        "POST",
+        "/rest/login",
+    ]);
+    let said = text(&explained.stdout);
+    assert!(readme.contains(&format!("```text\n{said}```")), "{said}");
+}
