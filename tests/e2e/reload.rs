@@ -77,19 +77,30 @@ async fn what_needs_a_restart_is_named_and_refuses_the_whole() {
 #[tokio::test]
 async fn a_certificate_is_swapped_and_a_broken_one_is_not() {
     let mut gateway = Gateway::start(POLICY).unwrap();
-    let state = gateway.folder().join("state");
-    let copy =
-        |from: &str, to: &str| std::fs::copy(state.join(from), gateway.folder().join(to)).unwrap();
-    copy("ca.pem", "chain.pem");
-    copy("ca.key", "key.pem");
-    let policy = POLICY
-        .replace("{ self_signed: true }", "{ certificate: { chain: chain.pem, key: key.pem } }");
-    assert_eq!(gateway.reload(&policy).problems, [""; 0]);
+    let folder = gateway.folder();
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(["n8n.test".to_owned()]).unwrap();
+        std::fs::write(folder.join("chain.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        // What the client of this test trusts.
+        std::fs::write(folder.join("state/ca.pem"), made.cert.pem()).unwrap();
+    };
+    renew();
+    let files = "{ certificate: { chain: chain.pem, key: key.pem } }";
+    assert_eq!(gateway.reload(&POLICY.replace("{ self_signed: true }", files)).problems, [""; 0]);
+    let mut open = gateway.client(TEAM).await;
+    assert_eq!(open.ask("GET /").await.status, 200);
+    // Renewed by whatever renews it; the policy's own file is as it was.
+    renew();
+    assert_eq!(gateway.look().unwrap().outcome.name(), "applied");
+    assert_eq!(gateway.ask(TEAM, "GET /").await.status, 200, "the new one is served and trusted");
+    assert_eq!(open.ask("GET /").await.status, 200, "an open connection goes on");
     let served = gateway.certificate().not_after;
     std::fs::write(gateway.folder().join("key.pem"), "rubbish").unwrap();
     let outcome = gateway.look().unwrap();
     assert_eq!(outcome.outcome.name(), "certificate_rejected");
-    assert_eq!(gateway.certificate().not_after, served, "the last good one stays");
+    assert_eq!(gateway.certificate().not_after, served);
+    assert_eq!(gateway.ask(TEAM, "GET /").await.status, 200, "the last good one stays");
 }
 
 #[tokio::test]

@@ -40,8 +40,8 @@ struct Candidate {
     loaded: CertificateLoaded,
 }
 
-/// Why a policy cannot be put in force, as a person reads it.
-struct Unfit(ReloadOutcome, Vec<String>);
+/// How an attempt ended, and what a person is told of it.
+struct Ended(ReloadOutcome, Vec<String>);
 
 /// What a reload replaces, and what it must not.
 pub struct Reloader {
@@ -79,14 +79,14 @@ fn read(
     world: &dyn World,
     answers: &Answers,
     clock: &dyn Clock,
-) -> Result<Candidate, Unfit> {
+) -> Result<Candidate, Ended> {
     let config = load(file, world, answers).map_err(|Invalid(problems)| {
         let problems = problems.iter().map(ToString::to_string).collect();
-        Unfit(ReloadOutcome::Invalid, problems)
+        Ended(ReloadOutcome::Invalid, problems)
     })?;
     let obtained = identity::obtain(&config.settings, &config.policy, world, clock);
     let (identity, loaded) = obtained.map_err(|why| {
-        Unfit(ReloadOutcome::CertificateRejected, vec![format!("{:#}", anyhow::Error::from(why))])
+        Ended(ReloadOutcome::CertificateRejected, vec![format!("{:#}", anyhow::Error::from(why))])
     })?;
     Ok(Candidate { config, identity, loaded })
 }
@@ -219,12 +219,11 @@ impl Reloader {
     /// Reads the policy again, whatever has changed.
     pub fn reload(&mut self, because: &'static str) -> Outcome {
         let news = because == "dns" || changed(&self.marks) || changed(&self.tried);
-        let outcome = if news || !self.last_was_good() {
+        let Ended(outcome, problems) = if news || !self.last_was_good() {
             self.try_file(because == "dns")
         } else {
-            Unfit(ReloadOutcome::Unchanged, Vec::new())
+            Ended(ReloadOutcome::Unchanged, Vec::new())
         };
-        let Unfit(outcome, problems) = outcome;
         let revision = self.revision;
         self.telemetry.say(&Reload { outcome, because, revision, problems: problems.clone() });
         let outcome = Outcome { outcome, revision, problems };
@@ -239,16 +238,16 @@ impl Reloader {
 
     /// Tries the policy as the file has it now. If it is not fit, the one in force stays, with its
     /// lists and names as they are now: a pending edit must not hold a revocation up.
-    fn try_file(&mut self, learnt: bool) -> Unfit {
+    fn try_file(&mut self, learnt: bool) -> Ended {
         let recorder = Recorder::new(&*self.world);
         let candidate = read(&self.file, &recorder, &self.answers, &*self.clock);
         let (text, marks) = recorder.into_parts();
-        let unfit = match candidate.and_then(|candidate| self.check_fixed(candidate)) {
+        let ended = match candidate.and_then(|candidate| self.check_fixed(candidate)) {
             Ok(candidate) => {
                 (self.text, self.marks, self.tried) = (text, marks, Marks::new());
                 return self.apply(candidate);
             }
-            Err(unfit) => unfit,
+            Err(ended) => ended,
         };
         // What was tried is watched from now on, the policy's own file with it; `marks` watches
         // what the policy in force refers to.
@@ -262,27 +261,27 @@ impl Reloader {
                 drop(self.apply(candidate));
             }
         }
-        unfit
+        ended
     }
 
-    fn check_fixed(&self, candidate: Candidate) -> Result<Candidate, Unfit> {
+    fn check_fixed(&self, candidate: Candidate) -> Result<Candidate, Ended> {
         let fixed = candidate.config.settings.needs_restart(&self.settings);
         if fixed.is_empty() {
             return Ok(candidate);
         }
         let problem = |name: &&str| format!("a change of `{name}` needs a restart");
-        Err(Unfit(ReloadOutcome::NeedsRestart, fixed.iter().map(problem).collect()))
+        Err(Ended(ReloadOutcome::NeedsRestart, fixed.iter().map(problem).collect()))
     }
 
     /// Puts a policy in force.
-    fn apply(&mut self, candidate: Candidate) -> Unfit {
+    fn apply(&mut self, candidate: Candidate) -> Ended {
         let Candidate { config, identity, loaded } = candidate;
         let Config { settings, policy, needs, warnings } = config;
         if settings.tls.min_version != self.settings.tls.min_version {
             match build::tls(&settings, &self.served) {
                 Ok(config) => drop(self.tls.send_replace(config)),
                 Err(why) => {
-                    return Unfit(ReloadOutcome::CertificateRejected, vec![format!("{why:#}")]);
+                    return Ended(ReloadOutcome::CertificateRejected, vec![format!("{why:#}")]);
                 }
             }
         }
@@ -308,7 +307,7 @@ impl Reloader {
         (self.settings, self.since) = (settings, self.clock.now());
         self.warn(warnings);
         self.publish();
-        Unfit(ReloadOutcome::Applied, Vec::new())
+        Ended(ReloadOutcome::Applied, Vec::new())
     }
 
     fn known_upstreams(&self) -> HashMap<Backend, Arc<Upstream>> {
