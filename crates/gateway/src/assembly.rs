@@ -94,10 +94,7 @@ impl Door for Doorkeeper {
         let rules = Arc::clone(&self.rules.borrow());
         let clients = &rules.policy.clients;
         let mut limits = *self.limits.borrow();
-        // Everybody behind a trusted proxy comes from its one address.
-        if clients.trusted.contains(peer) {
-            limits.per_client = limits.total;
-        }
+        limits.per_client = clients.allowance(peer, limits.total, limits.per_client);
         let entered = self.crowd.enter(clients.client(peer).key, limits);
         entered.map(Some).map_err(gateway_ledger::Full::name)
     }

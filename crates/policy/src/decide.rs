@@ -303,7 +303,8 @@ impl Policy {
 
 /// The one authority that the head names: in its target, in its one `Host`, or alike in both
 /// (RFC 9112 3.2, RFC 9113 8.3.1).
-fn claimed_host(head: &request::Parts) -> Option<Authority<'_>> {
+#[must_use]
+pub fn claimed_host(head: &request::Parts) -> Option<Authority<'_>> {
     let mut fields = head.headers.get_all(header::HOST).iter();
     let field = match (fields.next(), fields.next()) {
         (None, _) => None,

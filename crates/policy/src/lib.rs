@@ -20,7 +20,7 @@ mod source;
 pub use access::{Access, Who};
 pub use client::{Cdn, Client, Clients, Trusted, canonical};
 pub use connection::{Connection, TlsInfo};
-pub use decide::{Permit, Policy, Question, Refusal, Step, Steps, Verdict};
+pub use decide::{Permit, Policy, Question, Refusal, Step, Steps, Verdict, claimed_host};
 pub use host::{Authority, Hosts, InvalidAuthority, PublicHost};
 pub use network::{Membership, Network, PrefixSet};
 pub use reason::{Level, Reason};

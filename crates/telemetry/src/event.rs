@@ -232,21 +232,6 @@ impl Event for CertificateLoaded {
     }
 }
 
-/// A certificate cannot be served; the last good one stays.
-#[derive(Clone, Debug, Serialize)]
-pub struct CertificateRejected {
-    /// Why.
-    pub error: String,
-}
-
-impl Event for CertificateRejected {
-    const NAME: &'static str = event::CERTIFICATE_REJECTED;
-
-    fn level(&self) -> Level {
-        Level::Error
-    }
-}
-
 /// n8n answers.
 #[derive(Clone, Debug, Serialize)]
 pub struct UpstreamUp {

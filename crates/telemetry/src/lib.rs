@@ -13,9 +13,9 @@ mod record;
 use std::sync::Arc;
 
 pub use event::{
-    CertificateLoaded, CertificateRejected, Event, NameNotResolved, Panicked, PolicyWarning,
-    Refused, Reload, ReloadOutcome, Started, Stopped, Stopping, TunnelClosed, UpstreamDown,
-    UpstreamFault, UpstreamUp,
+    CertificateLoaded, Event, NameNotResolved, Panicked, PolicyWarning, Refused, Reload,
+    ReloadOutcome, Started, Stopped, Stopping, TunnelClosed, UpstreamDown, UpstreamFault,
+    UpstreamUp,
 };
 pub use log::{Format, Level, Log, LogGuard};
 pub use metrics::{ConnectionKind, Metrics, Open};

@@ -128,8 +128,6 @@ pub mod event {
     pub const POLICY_WARNING: &str = "policy_warning";
     /// A certificate is served.
     pub const CERTIFICATE_LOADED: &str = "certificate_loaded";
-    /// A certificate cannot be served; the last good one stays.
-    pub const CERTIFICATE_REJECTED: &str = "certificate_rejected";
     /// n8n answers.
     pub const UPSTREAM_UP: &str = "upstream_up";
     /// n8n does not answer.

@@ -29,9 +29,9 @@ pub struct Permitted<B> {
 }
 
 impl<B> Permitted<B> {
-    /// The request.
-    pub fn request_mut(&mut self) -> &mut Request<B> {
-        &mut self.request
+    /// The request, to be changed by what is known of it.
+    pub fn parts_mut(&mut self) -> (&mut Request<B>, &Permit, &Exchange) {
+        (&mut self.request, &self.permit, &self.exchange)
     }
 
     /// How it may pass.

@@ -100,8 +100,8 @@ where
     type Error = Failure;
 
     async fn serve(&self, mut permitted: Permitted<B>) -> Result<Response<A>, Failure> {
-        let (permit, exchange) = (permitted.permit().clone(), permitted.exchange().clone());
-        onward(permitted.request_mut(), &permit, &exchange);
+        let (request, permit, exchange) = permitted.parts_mut();
+        onward(request, permit, exchange);
         let mut response = self.inner.serve(permitted).await?;
         let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         strip_hop(response.headers_mut());

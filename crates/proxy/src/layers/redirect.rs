@@ -1,6 +1,6 @@
 //! HTTP in clear: to HTTPS, for the hosts of the policy.
 
-use gateway_policy::{Authority, Reason};
+use gateway_policy::{Authority, Reason, claimed_host};
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::Recorded;
@@ -32,16 +32,12 @@ impl<B: Send + 'static> Serve<Recorded<B>> for Redirect {
         if policy.denied(client.address).is_some() {
             return Err(Reason::Denied.into());
         }
-        let mut fields = request.headers().get_all(header::HOST).iter();
-        let field = match (fields.next(), fields.next()) {
-            (Some(field), None) => field.to_str().ok(),
-            _ => None,
-        };
-        let named = field.and_then(|field| Authority::parse(field).ok()).ok_or(Reason::BadHost)?;
+        let (head, _) = request.into_parts();
+        let named = claimed_host(&head).ok_or(Reason::BadHost)?;
         let (host, _) = policy.hosts.find(named.host).ok_or(Reason::UnknownHost)?;
         let port = named.port.map(|_| self.port).filter(|port| *port != 443);
         let authority = Authority { host, port };
-        let target = request.uri().path_and_query().map_or("/", |it| it.as_str());
+        let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
         let location = HeaderValue::try_from(format!("https://{authority}{target}"));
         let location = location.map_err(|_| Reason::AmbiguousPath)?;
         let moved = StatusCode::PERMANENT_REDIRECT;
