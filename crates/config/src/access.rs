@@ -114,7 +114,7 @@ pub(crate) fn bodies(
 }
 
 /// `surface` or `surface/path`, checked against the surface table.
-fn target(key: &At<String>, around: &Surroundings<'_>) -> Option<(Surface, String)> {
+pub(crate) fn target(key: &At<String>, around: &Surroundings<'_>) -> Option<(Surface, String)> {
     let text = key.value.as_deref()?;
     let (name, path) = text.split_once('/').unwrap_or((text, ""));
     let path = path.trim_matches('/');
@@ -193,7 +193,7 @@ fn who(place: Place, list: OneOrMany<String>, around: &Surroundings<'_>) -> Opti
     }
 }
 
-fn network(place: Place, name: &str, around: &Surroundings<'_>) -> Option<Arc<Network>> {
+pub(crate) fn network(place: Place, name: &str, around: &Surroundings<'_>) -> Option<Arc<Network>> {
     let found = around.networks.by_name.get(name);
     if found.is_none() {
         let names = around.networks.by_name.keys().map(String::as_str);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use gateway_n8n::{Endpoints, Root, Surfaces};
-use gateway_policy::{Cdn, Clients, Hosts, Place, Policy, Trusted};
+use gateway_policy::{Cdn, Clients, Hosts, Mode, Place, Policy, Trusted};
 use serde::Deserialize;
 
 use crate::{
@@ -17,10 +17,11 @@ use crate::{
     Needs, Problem, Settings, Timeouts, Tls, TlsVersion, World,
     access::{Surroundings, access, bodies, deny},
     at::{At, Keyed, OneOrMany},
+    bans,
     de::{Reader, Session},
     networks::{self, Networks, prefix},
     problem::did_you_mean,
-    raw,
+    rates, raw,
     text::{AdminSocket, HostName, ListenAddress, Span},
     world::beside,
     yaml,
@@ -96,9 +97,12 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         networks,
         access: who,
         deny: denied,
+        rate_limits,
+        bans: banned,
         limits,
         state,
         log,
+        mode,
     } = raw::Policy::deserialize(Reader { node: &root, session }).ok()?;
 
     check_version(version.as_ref(), top, session);
@@ -113,14 +117,11 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let surfaces = Surfaces::new(&endpoints);
     let around =
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
-    let nobody_vouches = clients.trusted.proxies.is_empty() && clients.trusted.cdns.is_empty();
-    if listen.proxy_protocol && nobody_vouches {
-        let hint = "name the load balancer under `clients.trusted_proxies`";
-        let message = "`listen.proxy_protocol` is on and nobody is trusted to send a header";
-        session.warning(top, message, Some(hint.to_owned()));
-    }
+    check_vouching(&listen, &clients, top, session);
     let (access, deny, bodies) =
         (access(who, &around), deny(denied, &around), bodies(body, &around));
+    let limits = rates::rate_limits(rate_limits, &around);
+    let (bans, nftables) = bans::bans(taken(banned), &around);
     let connections = connections_of(taken(connections), session);
     let timeouts = timeouts_of(taken(timeouts), session);
     let state = taken(state).dir.and_then(|dir| dir.value);
@@ -134,10 +135,30 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
             || PathBuf::from("/var/lib/n8n-gateway"),
             |dir| beside(session.file, Path::new(&dir)),
         ),
-        log: log_of(taken(log)),
+        log: log_of(taken(log), session),
+        nftables,
     };
-    let policy = Policy { hosts: hosts?, clients, surfaces, deny, access, bodies };
+    let mode = mode_of(mode);
+    let hosts = hosts?;
+    let bans = if mode == Mode::DryRun { bans.dry() } else { bans };
+    let policy = Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, mode };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
+}
+
+fn mode_of(raw: Option<At<raw::Mode>>) -> Mode {
+    match raw.and_then(|mode| mode.value) {
+        Some(raw::Mode::DryRun) => Mode::DryRun,
+        Some(raw::Mode::Enforce) | None => Mode::Enforce,
+    }
+}
+
+fn check_vouching(listen: &Listen, clients: &Clients, top: Place, session: &Session<'_>) {
+    let nobody_vouches = clients.trusted.proxies.is_empty() && clients.trusted.cdns.is_empty();
+    if listen.proxy_protocol && nobody_vouches {
+        let hint = "name the load balancer under `clients.trusted_proxies`";
+        let message = "`listen.proxy_protocol` is on and nobody is trusted to send a header";
+        session.warning(top, message, Some(hint.to_owned()));
+    }
 }
 
 /// A section, or its default where it is missing or broken.
@@ -369,9 +390,11 @@ fn timeouts_of(raw: raw::Timeouts, session: &Session<'_>) -> Timeouts {
     }
 }
 
-fn log_of(raw: raw::Log) -> Log {
-    let raw::Log { format, level } = raw;
+fn log_of(raw: raw::Log, session: &Session<'_>) -> Log {
+    let raw::Log { format, level, fail2ban } = raw;
+    let fail2ban = fail2ban.and_then(|it| it.value);
     Log {
+        fail2ban: fail2ban.map(|path| beside(session.file, Path::new(&path))),
         format: match format.and_then(|it| it.value) {
             Some(raw::LogFormat::Text) => LogFormat::Text,
             Some(raw::LogFormat::Json) | None => LogFormat::Json,

@@ -1,29 +1,21 @@
 //! The policy in force, every default filled in and every secret masked, for a person to read.
 
+use std::net::SocketAddr;
+
 use gateway_n8n::Surface;
-use gateway_policy::{PathRules, Who};
+use gateway_policy::{Bans, Limit, Mode, PathRules, Sentence, Who};
 use serde_json::{Map, Value, json};
 
-use crate::{Admin, Certificate, Config, TlsVersion};
+use crate::{Admin, Certificate, Config, Settings, TlsVersion};
 
 /// The policy in force. The access of a path is shown with what made it.
 #[must_use]
 pub fn effective(config: &Config) -> Value {
     let Config { settings, policy, .. } = config;
     let text = |it: &dyn std::fmt::Display| Value::String(it.to_string());
-    let span = |it| Value::String(humantime::format_duration(it).to_string());
     json!({
         "hosts": policy.hosts.names().collect::<Vec<_>>(),
-        "listen": {
-            "https": settings.listen.https.iter().map(|it| text(it)).collect::<Vec<_>>(),
-            "http": settings.listen.http.iter().map(|it| text(it)).collect::<Vec<_>>(),
-            "admin": match &settings.listen.admin {
-                Admin::Unix(path) => format!("unix:{}", path.display()),
-                Admin::Tcp(address, None) => address.to_string(),
-                Admin::Tcp(address, Some(token)) => format!("{address}, token {token}"),
-            },
-            "proxy_protocol": settings.listen.proxy_protocol,
-        },
+        "listen": listen(settings),
         "tls": {
             "certificate": match &settings.tls.certificate {
                 Certificate::Files { chain, key } => json!({ "chain": chain, "key": key }),
@@ -41,24 +33,84 @@ pub fn effective(config: &Config) -> Value {
         },
         "access": by_surface(|surface| Some(policy.access.of(surface)), describe),
         "deny": policy.deny.iter().map(|(network, _)| network.name()).collect::<Vec<_>>(),
-        "limits": {
-            "body": by_surface(|surface| policy.bodies.get(surface as usize), |limit| {
-                format!("{} MiB", limit >> 20)
-            }),
-            "connections": {
-                "total": settings.connections.total,
-                "per_client": settings.connections.per_client,
-            },
-            "timeouts": {
-                "answer": span(settings.timeouts.answer),
-                "body": span(settings.timeouts.body),
-                "stream": span(settings.timeouts.stream),
-                "tunnel": span(settings.timeouts.tunnel),
-                "drain": span(settings.timeouts.drain),
-            },
-        },
+        "rate_limits": by_surface(|surface| Some(policy.limits.of(surface)), |limits| {
+            let told = limits.iter().map(|it: &Limit| {
+                let dry = if it.dry_run { ", dry run" } else { "" };
+                format!("{} per {}{dry}", it.quota, it.per.name())
+            });
+            told.collect::<Vec<_>>().join("; ")
+        }),
+        "bans": bans(&policy.bans, settings.nftables),
+        "limits": limits(config),
         "state": { "dir": settings.state },
-        "log": { "format": settings.log.format, "level": settings.log.level },
+        "log": {
+            "format": settings.log.format,
+            "level": settings.log.level,
+            "fail2ban": settings.log.fail2ban,
+        },
+        "mode": match policy.mode {
+            Mode::Enforce => "enforce",
+            Mode::DryRun => "dry-run",
+        },
+    })
+}
+
+fn listen(settings: &Settings) -> Value {
+    let addresses = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "https": addresses(&settings.listen.https),
+        "http": addresses(&settings.listen.http),
+        "admin": match &settings.listen.admin {
+            Admin::Unix(path) => format!("unix:{}", path.display()),
+            Admin::Tcp(address, None) => address.to_string(),
+            Admin::Tcp(address, Some(token)) => format!("{address}, token {token}"),
+        },
+        "proxy_protocol": settings.listen.proxy_protocol,
+    })
+}
+
+fn limits(Config { settings, policy, .. }: &Config) -> Value {
+    let span = |it| humantime::format_duration(it).to_string();
+    json!({
+        "body": by_surface(|surface| policy.bodies.get(surface as usize), |limit| {
+            format!("{} MiB", limit >> 20)
+        }),
+        "connections": {
+            "total": settings.connections.total,
+            "per_client": settings.connections.per_client,
+        },
+        "timeouts": {
+            "answer": span(settings.timeouts.answer),
+            "body": span(settings.timeouts.body),
+            "stream": span(settings.timeouts.stream),
+            "tunnel": span(settings.timeouts.tunnel),
+            "drain": span(settings.timeouts.drain),
+        },
+    })
+}
+
+fn bans(bans: &Bans, nftables: bool) -> Value {
+    let span = |it| humantime::format_duration(it).to_string();
+    let sentence = |it: &Sentence| {
+        json!({
+            "max_retry": it.max_retry,
+            "find_time": span(it.find_time),
+            "ban_time": span(it.ban_time),
+            "dry_run": it.dry_run,
+        })
+    };
+    let jails = bans.jails.iter().map(|it| (it.jail.name().to_owned(), sentence(it)));
+    json!({
+        "never": bans.never.iter().map(|(network, _)| network.name()).collect::<Vec<_>>(),
+        "jails": jails.collect::<Map<_, _>>(),
+        "increment": bans.increment.as_ref().map(|it| json!({
+            "factor": it.factor,
+            "multipliers": it.multipliers,
+            "max_time": span(it.max_time),
+            "rnd_time": span(it.rnd_time),
+        })),
+        "recidive": bans.recidive.as_ref().map(sentence),
+        "nftables": nftables,
     })
 }
 

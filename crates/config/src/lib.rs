@@ -8,11 +8,13 @@
 
 mod access;
 mod at;
+mod bans;
 mod compile;
 mod de;
 mod effective;
 mod networks;
 mod problem;
+mod rates;
 mod raw;
 mod secret;
 mod settings;

@@ -1,11 +1,15 @@
 //! The policy file as it is written. Strict and private: [`crate::load`] makes of it what cannot
 //! be wrong. Field comments become the JSON Schema that editors show.
 
+mod bans;
+
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
+
+pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 
 use crate::{
     Secret,
@@ -40,12 +44,28 @@ pub(crate) struct Policy {
     pub(crate) access: Option<At<Keyed<OneOrMany<String>>>>,
     /// Networks that are refused everywhere.
     pub(crate) deny: Option<At<OneOrMany<String>>>,
+    /// How often something may be asked, by surface or by a path below one; the longest path wins
+    /// and replaces what is above it. What is not named has its default; an empty list for none.
+    pub(crate) rate_limits: Option<At<Keyed<OneOrMany<Limit>>>>,
+    /// Who is banned, when, and for how long.
+    pub(crate) bans: Option<At<Bans>>,
     /// How much and how long.
     pub(crate) limits: Option<At<Limits>>,
     /// Where state is kept.
     pub(crate) state: Option<At<State>>,
     /// What is written down.
     pub(crate) log: Option<At<Log>>,
+    /// `enforce` (the default), or `dry-run`: everything is decided, counted and logged, and what
+    /// can be let through passes.
+    pub(crate) mode: Option<At<Mode>>,
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    Enforce,
+    DryRun,
 }
 
 /// The hosts under which n8n is reached.
@@ -231,6 +251,8 @@ pub(crate) struct Log {
     pub(crate) format: Option<At<LogFormat>>,
     /// `error`, `warn`, `info` (the default) or `debug`.
     pub(crate) level: Option<At<LogLevel>>,
+    /// A file for bans and offences in the shape of fail2ban's own log, for tools that read it.
+    pub(crate) fail2ban: Option<At<String>>,
 }
 
 /// How a line looks.

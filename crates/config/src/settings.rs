@@ -23,6 +23,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// What is written down, and how.
     pub log: Log,
+    /// Whether nftables is told of bans.
+    pub nftables: bool,
 }
 
 /// Where to listen. A change needs a restart.
@@ -130,12 +132,14 @@ pub struct Timeouts {
 }
 
 /// What is written down, and how. A change needs a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// How a line looks.
     pub format: LogFormat,
     /// The least that is worth a line.
     pub level: LogLevel,
+    /// Where bans and offences are told in fail2ban's own words.
+    pub fail2ban: Option<PathBuf>,
 }
 
 /// How a line looks.
@@ -170,6 +174,7 @@ impl Settings {
             ("listen", self.listen != other.listen),
             ("state.dir", self.state != other.state),
             ("log", self.log != other.log),
+            ("bans.nftables", self.nftables != other.nftables),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

@@ -60,9 +60,20 @@ macro_rules! text_type {
 text_type!(
     /// A length of time: `30s`, `5m`, `1h`, `1w`.
     Span(Duration), "a length of time such as `5m`",
-    { "type": "string", "pattern": "^([0-9]+ ?[a-z]+ ?)+$", "examples": ["30s", "5m", "1h"] },
-    |text: &str| humantime::parse_duration(text)
-        .map_err(|_| "is not a length of time such as `30s`, `5m` or `1h`".to_owned())
+    {
+        "type": ["string", "integer"],
+        "pattern": "^([0-9]+ ?[a-z]+ ?)+$|^[0-9]+$",
+        "minimum": 0,
+        "examples": ["30s", "5m", "1h"]
+    },
+    span
+);
+
+text_type!(
+    /// How often: a number, and what it is counted by.
+    Rate((u32, Duration)), "a rate such as `10/min`",
+    { "type": "string", "pattern": "^[1-9][0-9]*/[0-9]*[a-z]+$", "examples": ["10/min", "50/s"] },
+    rate
 );
 
 text_type!(
@@ -106,6 +117,28 @@ text_type!(
 pub(crate) enum AdminSocket {
     Unix(PathBuf),
     Tcp(SocketAddr),
+}
+
+/// As humantime reads it; a bare number is seconds, as in fail2ban's files.
+fn span(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let wrong = |_| "is not a length of time such as `30s`, `5m` or `1h`".to_owned();
+    humantime::parse_duration(text).map_err(wrong)
+}
+
+fn rate(text: &str) -> Result<(u32, Duration), String> {
+    let wrong = || "is not a rate such as `10/min`, `50/s` or `20/5m`".to_owned();
+    let (number, period) = text.split_once('/').ok_or_else(wrong)?;
+    let number: u32 = number.trim().parse().map_err(|_| wrong())?;
+    let period = period.trim();
+    let one = if period.starts_with(|c: char| c.is_ascii_digit()) { "" } else { "1" };
+    let period = humantime::parse_duration(&format!("{one}{period}")).map_err(|_| wrong())?;
+    if number == 0 || period.is_zero() || period > Duration::from_hours(24 * 366) {
+        return Err(wrong());
+    }
+    Ok((number, period))
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -38,7 +38,10 @@ pub trait Door: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// The reason.
-    fn admit(&self, peer: IpAddr) -> Result<Self::Pass, &'static str>;
+    fn admit(&self, peer: IpAddr) -> impl Future<Output = Result<Self::Pass, &'static str>> + Send;
+
+    /// Takes down that `peer` sent what is not HTTP.
+    fn malformed(&self, peer: IpAddr);
 
     /// Whether `peer` begins its connections with a PROXY protocol header.
     fn vouches(&self, peer: IpAddr) -> bool;
@@ -142,11 +145,11 @@ impl<D: Door, A: App> Edge<D, A> {
                 Ok(Err(_)) | Err(_) => return self.refuse("proxy_protocol"),
             }
         }
-        let held: Held = match self.door.admit(peer.ip()) {
+        let held: Held = match self.door.admit(peer.ip()).await {
             Ok(pass) => Arc::new(pass),
             Err(reason) => return self.refuse(reason),
         };
-        let (tasks, stop) = (self.tasks.clone(), self.stop.clone());
+        let (tasks, stop, door) = (self.tasks.clone(), self.stop.clone(), self.door.clone());
         let ended = match self.protocol.clone() {
             Protocol::Http => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Http);
@@ -165,6 +168,9 @@ impl<D: Door, A: App> Edge<D, A> {
             }
         };
         if let Err(why) = ended {
+            if why.is_parse() {
+                door.malformed(peer.ip());
+            }
             tracing::debug!(%peer, error = %why, "connection");
         }
     }

@@ -1,4 +1,6 @@
-//! The operator's own listener: metrics, health, status, reload.
+//! The operator's own listener: metrics, health, status, reload, bans.
+
+pub(crate) mod bans;
 
 use std::{
     convert::Infallible,
@@ -6,6 +8,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,9 +17,10 @@ use gateway_config::{Admin, Secret};
 use gateway_proxy::Live;
 use gateway_telemetry::{ReloadOutcome, Telemetry};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -27,7 +31,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::control::Order;
+use crate::{Guard, control::Order};
 
 /// What the listener answers from.
 #[derive(Clone, Debug)]
@@ -35,6 +39,7 @@ pub(crate) struct Desk {
     pub(crate) telemetry: Telemetry,
     pub(crate) rules: Live,
     pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) guard: Guard,
     pub(crate) token: Option<Secret>,
     /// Whether it listens on loopback: then it is asked for by address, or as `localhost`.
     pub(crate) local: bool,
@@ -93,12 +98,12 @@ pub(crate) async fn serve(socket: Socket, desk: Desk, stop: CancellationToken, t
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok(io) => {
+            Ok((io, who)) => {
                 let (desk, stop) = (desk.clone(), stop.clone());
                 tasks.spawn(async move {
                     let service = service_fn(move |request| {
-                        let desk = desk.clone();
-                        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+                        let (desk, who) = (desk.clone(), who.clone());
+                        async move { Ok::<_, Infallible>(desk.answer(request, &who).await) }
                     });
                     let mut builder = http1::Builder::new();
                     let serving = builder
@@ -124,16 +129,31 @@ pub(crate) async fn serve(socket: Socket, desk: Desk, stop: CancellationToken, t
 trait Bytestream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytestream for T {}
 
-async fn accept(socket: &Socket) -> io::Result<Box<dyn Bytestream>> {
+/// A connection, and who is at its other end as far as that can be told.
+async fn accept(socket: &Socket) -> io::Result<(Box<dyn Bytestream>, String)> {
     match socket {
-        Socket::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
-        Socket::Tcp(listener) => Ok(Box::new(listener.accept().await?.0)),
+        Socket::Unix(listener) => {
+            let io = listener.accept().await?.0;
+            let who =
+                io.peer_cred().map_or_else(|_| "unix".to_owned(), |it| format!("uid {}", it.uid()));
+            Ok((Box::new(io), who))
+        }
+        Socket::Tcp(listener) => {
+            let (io, peer) = listener.accept().await?;
+            Ok((Box::new(io), peer.ip().to_string()))
+        }
     }
 }
 
+/// What is shown of the whole listener.
+const OPENAPI: &str = include_str!("admin/openapi.json");
+
+/// The largest request that an operator makes: a list of addresses to ban.
+const LARGEST: usize = 64 << 20;
+
 impl Desk {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (method, path) = (request.method(), request.uri().path());
+    async fn answer(&self, request: Request<Incoming>, who: &str) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
         // A page in the operator's browser has no business here, token or not; nor has one whose
         // name was made to point at this machine.
         if request.headers().contains_key(header::ORIGIN) || (self.local && is_named(&request)) {
@@ -148,6 +168,10 @@ impl Desk {
             refused.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
             return refused;
         }
+        if path == "/bans" || path.starts_with("/bans/") {
+            return self.bans(request, who).await;
+        }
+        let method = request.method();
         match (method, path) {
             (&Method::GET, "/readyz") if self.rules.borrow().upstreams.ready() => {
                 text(StatusCode::OK, "ready\n")
@@ -161,27 +185,61 @@ impl Desk {
                 metrics.headers_mut().insert(header::CONTENT_TYPE, kind);
                 metrics
             }
+            (&Method::GET, "/openapi.json") => typed(StatusCode::OK, OPENAPI, "application/json"),
             (&Method::GET, "/status") => match self.ask(Order::Status).await {
                 Some(status) => json(StatusCode::OK, &status),
                 None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
             },
-            (&Method::POST, "/reload") => match self.ask(Order::Reload).await {
-                Some(outcome) => {
-                    let status = match outcome.outcome {
-                        ReloadOutcome::Applied | ReloadOutcome::Unchanged => StatusCode::OK,
-                        ReloadOutcome::Invalid | ReloadOutcome::CertificateRejected => {
-                            StatusCode::UNPROCESSABLE_ENTITY
-                        }
-                        ReloadOutcome::NeedsRestart => StatusCode::CONFLICT,
-                    };
-                    json(status, &outcome)
-                }
-                None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-            },
-            (_, "/reload" | "/status" | "/metrics" | "/readyz") => {
+            (&Method::POST, "/reload") => {
+                let force = query(&request, "force").is_some();
+                self.reload(force).await
+            }
+            (_, "/reload" | "/status" | "/metrics" | "/readyz" | "/openapi.json") => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")
             }
-            _ => text(StatusCode::NOT_FOUND, "metrics, healthz, readyz, status, reload\n"),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "metrics, healthz, readyz, status, reload, bans, openapi.json\n",
+            ),
+        }
+    }
+
+    async fn reload(&self, force: bool) -> Response<Full<Bytes>> {
+        let Some(outcome) = self.ask(|reply| Order::Reload { force, reply }).await else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        };
+        let status = match outcome.outcome {
+            ReloadOutcome::Applied | ReloadOutcome::Unchanged => StatusCode::OK,
+            ReloadOutcome::Invalid | ReloadOutcome::CertificateRejected => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            ReloadOutcome::NeedsRestart | ReloadOutcome::LocksOut => StatusCode::CONFLICT,
+        };
+        json(status, &outcome)
+    }
+
+    async fn bans(&self, request: Request<Incoming>, who: &str) -> Response<Full<Bytes>> {
+        let rules = Arc::clone(&self.rules.borrow());
+        let (guard, policy) = (&self.guard, &rules.policy);
+        let reason = query(&request, "reason").unwrap_or_default();
+        let path = request.uri().path().to_owned();
+        let asked = path.strip_prefix("/bans/").map(decoded);
+        let done = match (request.method(), asked.as_deref()) {
+            (&Method::GET, None) => return json(StatusCode::OK, &bans::list(guard)),
+            (&Method::GET, Some(asked)) => match bans::why(guard, policy, asked) {
+                Ok(why) => return json(StatusCode::OK, &why),
+                Err(complaint) => Err(complaint),
+            },
+            (&Method::POST, None) => match wanted(request).await {
+                Ok(wanted) => bans::add(guard, policy, who, wanted).await,
+                Err(complaint) => Err(complaint),
+            },
+            (&Method::DELETE, asked) => bans::lift(guard, who, asked, &reason).await,
+            _ => return text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n"),
+        };
+        match done {
+            Ok(bans) => json(StatusCode::OK, &bans),
+            Err(complaint) => json(complaint.status, &complaint),
         }
     }
 
@@ -209,17 +267,36 @@ fn is_named(request: &Request<Incoming>) -> bool {
     })
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+/// The bans that a request asks for.
+async fn wanted(request: Request<Incoming>) -> Result<bans::Wanted, bans::Complaint> {
+    let wrong = |why: String| bans::Complaint::new(StatusCode::BAD_REQUEST, why, None);
+    let body = Limited::new(request.into_body(), LARGEST);
+    #[expect(clippy::disallowed_methods, reason = "limited in the line above")]
+    let body = body.collect().await.map_err(|why| wrong(why.to_string()))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|why| wrong(why.to_string()))
+}
+
+/// The value of a query's field.
+fn query<B>(request: &Request<B>, name: &str) -> Option<String> {
+    let mut fields = form_urlencoded::parse(request.uri().query()?.as_bytes());
+    fields.find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
+}
+
+fn decoded(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+fn typed(status: StatusCode, body: impl Into<Bytes>, kind: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    typed(status, body, "text/plain; charset=utf-8")
+}
+
 fn json(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
-    let mut response = text(status, serde_json::to_vec(body).unwrap_or_default());
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    typed(status, serde_json::to_vec(body).unwrap_or_default(), "application/json")
 }

@@ -14,6 +14,8 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::Guard;
+
 /// What all listeners of a process share.
 #[derive(Clone, Debug)]
 pub struct Assembly<C> {
@@ -25,6 +27,8 @@ pub struct Assembly<C> {
     pub tls: watch::Receiver<Arc<ServerConfig>>,
     /// Who is connected.
     pub crowd: Arc<Crowd>,
+    /// Who is banned, and what budgets there are.
+    pub guard: Guard,
     /// What is said.
     pub telemetry: Telemetry,
     /// The way to n8n.
@@ -44,6 +48,7 @@ impl<C: Connect> Assembly<C> {
             rules: self.rules.clone(),
             telemetry: self.telemetry.clone(),
             connect: self.connect.clone(),
+            warden: self.guard.clone(),
             tasks: tasks.clone(),
             stop: self.stop.clone(),
         };
@@ -67,6 +72,7 @@ impl<C: Connect> Assembly<C> {
                 rules: self.rules.clone(),
                 limits: self.limits.clone(),
                 crowd: Arc::clone(&self.crowd),
+                guard: self.guard.clone(),
                 proxy_protocol: self.proxy_protocol,
             },
             app: Application(Arc::new(stack)),
@@ -84,19 +90,28 @@ pub struct Doorkeeper {
     rules: Live,
     limits: watch::Receiver<Limits>,
     crowd: Arc<Crowd>,
+    guard: Guard,
     proxy_protocol: bool,
 }
 
 impl Door for Doorkeeper {
     type Pass = Option<Presence>;
 
-    fn admit(&self, peer: IpAddr) -> Result<Self::Pass, &'static str> {
+    async fn admit(&self, peer: IpAddr) -> Result<Self::Pass, &'static str> {
         let rules = Arc::clone(&self.rules.borrow());
+        if self.guard.keeps_out(peer, &rules.policy).await.is_some() {
+            return Err("banned");
+        }
         let clients = &rules.policy.clients;
         let mut limits = *self.limits.borrow();
         limits.per_client = clients.allowance(peer, limits.total, limits.per_client);
         let entered = self.crowd.enter(clients.client(peer).key, limits);
         entered.map(Some).map_err(gateway_ledger::Full::name)
+    }
+
+    fn malformed(&self, peer: IpAddr) {
+        let rules = Arc::clone(&self.rules.borrow());
+        self.guard.malformed(peer, &rules.policy);
     }
 
     fn vouches(&self, peer: IpAddr) -> bool {

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin_client;
+mod bans;
 mod check;
 mod explain;
 mod live;
@@ -89,9 +90,17 @@ enum Command {
     Reload {
         #[command(flatten)]
         gateway: Running,
+        /// Even if nobody who signed in during the last day could reach the editor then.
+        #[arg(long)]
+        force: bool,
         /// For machines.
         #[arg(long)]
         json: bool,
+    },
+    /// Say who is banned and why; ban and let in.
+    Bans {
+        #[command(subcommand)]
+        command: bans::Bans,
     },
     /// Print completions for a shell.
     Completions {
@@ -155,7 +164,8 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
             explain::explain(&policy.config, from, &method, &url, websocket, json)
         }
         Command::Status { gateway, json } => live::status(&gateway, json),
-        Command::Reload { gateway, json } => live::reload(&gateway, json),
+        Command::Reload { gateway, force, json } => live::reload(&gateway, force, json),
+        Command::Bans { command } => bans::bans(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);

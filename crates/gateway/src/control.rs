@@ -23,12 +23,19 @@ use crate::{
 /// What the operator asks of a running gateway.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Reload(oneshot::Sender<Outcome>),
+    Reload {
+        /// Even if nobody who signed in lately could reach the editor then.
+        force: bool,
+        reply: oneshot::Sender<Outcome>,
+    },
     Status(oneshot::Sender<Box<Status>>),
 }
 
 /// How often files are looked at: a change is in force within two seconds of saving.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often the machine's own addresses are looked at.
+const OWN: Duration = Duration::from_secs(60);
 
 /// How often n8n is asked whether it is ready. Requests find out sooner: they are tried whatever
 /// was known before.
@@ -52,31 +59,36 @@ impl Control {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut alive = interval(signals::watchdog().unwrap_or(LOOK));
+        let mut own = interval(OWN);
         let mut recent = Recent::new();
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
-                    Asked::Reload => drop(self.reload("signal")),
+                    Asked::Reload => drop(self.reload("signal", false)),
                     Asked::End(because) => return because,
                 },
                 _ = alive.tick() => signals::alive(),
                 _ = look.tick() => {
                     recent.sample(self.telemetry.metrics.refused_so_far());
                     self.reloader.look();
+                    self.reloader.guard().sweep();
                 }
+                _ = own.tick() => self.reloader.guard().look_at_own(),
                 Some(answers) = self.answers.recv() => drop(self.reloader.learn(answers)),
                 Some(order) = self.orders.recv() => match order {
                     // Whoever asked may have gone; the reload has happened all the same.
-                    Order::Reload(reply) => drop(reply.send(self.reload("admin"))),
+                    Order::Reload { force, reply } => {
+                        drop(reply.send(self.reload("admin", force)));
+                    }
                     Order::Status(reply) => drop(reply.send(Box::new(self.status(&recent)))),
                 },
             }
         }
     }
 
-    fn reload(&mut self, because: &'static str) -> Outcome {
+    fn reload(&mut self, because: &'static str, force: bool) -> Outcome {
         signals::reloading();
-        let outcome = self.reloader.reload(because);
+        let outcome = self.reloader.reload_with(because, force);
         signals::ready();
         outcome
     }
@@ -108,6 +120,7 @@ impl Control {
                 not_after: identity.not_after,
             },
             connections: self.crowd.total(),
+            banned: self.reloader.guard().ledger().in_jails().iter().map(|(_, count)| count).sum(),
             refused_in_the_last_5_minutes: recent.rise(self.telemetry.metrics.refused_so_far()),
         }
     }

@@ -8,7 +8,9 @@ mod assembly;
 mod build;
 pub mod cli;
 mod control;
+mod guard;
 mod identity;
+mod nftables;
 mod reload;
 mod resolve;
 mod run;
@@ -17,5 +19,6 @@ mod status;
 mod watched;
 
 pub use assembly::{Application, Assembly, Doorkeeper};
+pub use guard::Guard;
 pub use reload::{Outcome, Reloader};
 pub use run::run;

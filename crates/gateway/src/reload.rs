@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use gateway_certs::{Clock, Identity, Served};
@@ -17,9 +18,12 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    build, identity,
+    Guard, build, identity,
     watched::{Marks, Recorder, changed, short_hash},
 };
+
+/// Whoever signed in during this time must be able to reach the editor after a reload.
+const LATELY: Duration = Duration::from_hours(24);
 
 /// How a reload ended.
 #[derive(Clone, Debug, Serialize)]
@@ -49,6 +53,7 @@ pub struct Reloader {
     world: Box<dyn World + Send>,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
+    guard: Guard,
     settings: Settings,
     needs: watch::Sender<Needs>,
     answers: Answers,
@@ -113,6 +118,8 @@ impl Reloader {
         let (identity, loaded) = obtained;
         let Config { settings, policy, needs, warnings } = config;
         let telemetry = telemetry(&settings)?;
+        let guard = Guard::open(&settings.state, Arc::clone(&clock), telemetry.clone())?;
+        guard.adopt(&policy);
         let served = Arc::new(Served::new(identity));
         let tls = build::tls(&settings, &served)?;
         let upstreams = build::upstreams(&settings, &HashMap::new());
@@ -132,6 +139,7 @@ impl Reloader {
             world,
             clock,
             telemetry,
+            guard,
             settings,
             answers,
             served,
@@ -178,6 +186,12 @@ impl Reloader {
         &self.telemetry
     }
 
+    /// Who remembers clients.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// The certificate in use.
     #[must_use]
     pub fn served(&self) -> &Arc<Served> {
@@ -218,9 +232,15 @@ impl Reloader {
 
     /// Reads the policy again, whatever has changed.
     pub fn reload(&mut self, because: &'static str) -> Outcome {
+        self.reload_with(because, false)
+    }
+
+    /// Reads the policy again; with `force` even one by which nobody who signed in lately could
+    /// reach the editor.
+    pub fn reload_with(&mut self, because: &'static str, force: bool) -> Outcome {
         let news = because == "dns" || changed(&self.marks) || changed(&self.tried);
         let Ended(outcome, problems) = if news || !self.last_was_good() {
-            self.try_file(because == "dns")
+            self.try_file(because == "dns", force)
         } else {
             Ended(ReloadOutcome::Unchanged, Vec::new())
         };
@@ -238,11 +258,14 @@ impl Reloader {
 
     /// Tries the policy as the file has it now. If it is not fit, the one in force stays, with its
     /// lists and names as they are now: a pending edit must not hold a revocation up.
-    fn try_file(&mut self, learnt: bool) -> Ended {
+    fn try_file(&mut self, learnt: bool, force: bool) -> Ended {
         let recorder = Recorder::new(&*self.world);
         let candidate = read(&self.file, &recorder, &self.answers, &*self.clock);
         let (text, marks) = recorder.into_parts();
-        let ended = match candidate.and_then(|candidate| self.check_fixed(candidate)) {
+        let fit = candidate
+            .and_then(|candidate| self.check_fixed(candidate))
+            .and_then(|candidate| if force { Ok(candidate) } else { self.check_way_in(candidate) });
+        let ended = match fit {
             Ok(candidate) => {
                 (self.text, self.marks, self.tried) = (text, marks, Marks::new());
                 return self.apply(candidate);
@@ -273,6 +296,22 @@ impl Reloader {
         Err(Ended(ReloadOutcome::NeedsRestart, fixed.iter().map(problem).collect()))
     }
 
+    /// A policy that shuts out everybody who signed in during the last day is somebody's slip.
+    fn check_way_in(&self, candidate: Candidate) -> Result<Candidate, Ended> {
+        let since = self.guard.now() - LATELY;
+        let addresses = self.guard.ledger().signed_in_since(since);
+        if addresses.is_empty() || candidate.config.policy.editor_is_open_to_any(&addresses) {
+            return Ok(candidate);
+        }
+        let seen: Vec<String> = addresses.iter().take(5).map(ToString::to_string).collect();
+        let problem = format!(
+            "nobody who signed in during the last day could reach the editor (last from {})\n  \
+             hint: add them to a network of `access.editor`, or `n8n-gateway reload --force`",
+            seen.join(", ")
+        );
+        Err(Ended(ReloadOutcome::LocksOut, vec![problem]))
+    }
+
     /// Puts a policy in force.
     fn apply(&mut self, candidate: Candidate) -> Ended {
         let Candidate { config, identity, loaded } = candidate;
@@ -300,6 +339,7 @@ impl Reloader {
             self.telemetry.metrics.forget_upstream(&gone.to_string());
         }
         self.revision += 1;
+        self.guard.adopt(&policy);
         self.limits.send_replace(build::limits(&settings));
         let rules = build::rules(self.revision, &settings, policy, upstreams);
         self.rules.send_replace(Arc::new(rules));

@@ -26,7 +26,7 @@ use crate::{
     Assembly, Reloader,
     admin::{self, Desk, Socket},
     control::{Control, Order, watch_health},
-    identity,
+    identity, nftables,
     resolve::{keep_asking, look_up},
     signals::{self, Signals},
 };
@@ -66,7 +66,12 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
             let (log, worker) = log(settings);
             guard = Some(worker);
             hook_panics();
-            Ok(Telemetry::new(Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?), log))
+            let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
+            let telemetry = Telemetry::new(metrics, log);
+            Ok(match &settings.log.fail2ban {
+                Some(file) => telemetry.with_fail2ban(file.clone()),
+                None => telemetry,
+            })
         };
         let world = Box::new(System);
         let reloader = Reloader::begin(file, world, answers, Arc::clone(&clock), telemetry)?;
@@ -86,6 +91,10 @@ async fn serve(file: &Path, reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow
         .with_context(|| format!("cannot open the admin listener ({:?})", settings.listen.admin))?;
 
     let crowd = Arc::new(Crowd::default());
+    let (guard, keeping) = (reloader.guard().clone(), CancellationToken::new());
+    let (keeper, until) = (guard.clone(), keeping.clone());
+    let tasks = TaskTracker::new();
+    let kept = tasks.spawn(async move { keeper.keep(until).await });
     let assembly = assemble(&reloader, &crowd, &stop);
     let (orders, answers) = attend(&reloader, socket, &stop);
     let mut listening = sockets.addresses();
@@ -106,6 +115,10 @@ async fn serve(file: &Path, reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow
     said.say(&Stopping { because });
     stop.cancel();
     let drained = drain(workers, &settings).await;
+    // Whatever the last requests brought is written before the end.
+    guard.ledger().settled().await;
+    keeping.cancel();
+    drop(kept.await);
     said.say(&Stopped { drained });
     Ok(())
 }
@@ -117,6 +130,7 @@ fn assemble(reloader: &Reloader, crowd: &Arc<Crowd>, stop: &CancellationToken) -
         limits: reloader.limits(),
         tls: reloader.tls(),
         crowd: Arc::clone(crowd),
+        guard: reloader.guard().clone(),
         telemetry: reloader.telemetry().clone(),
         connect: Tcp,
         proxy_protocol: listen.proxy_protocol,
@@ -139,7 +153,11 @@ fn attend(
         gateway_config::Admin::Unix(_) => (None, false),
     };
     let rules = reloader.rules();
-    let desk = Desk { telemetry: telemetry.clone(), rules, orders, token, local };
+    let guard = reloader.guard().clone();
+    if reloader.settings().nftables {
+        tasks.spawn(nftables::tell(guard.clone(), telemetry.clone(), stop.clone()));
+    }
+    let desk = Desk { telemetry: telemetry.clone(), rules, orders, guard, token, local };
     tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
     tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, stop.clone()));

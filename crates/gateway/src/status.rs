@@ -13,6 +13,8 @@ pub(crate) struct Status {
     pub(crate) n8n: Vec<UpstreamStatus>,
     pub(crate) certificate: CertificateStatus,
     pub(crate) connections: usize,
+    /// Addresses and networks.
+    pub(crate) banned: usize,
     pub(crate) refused_in_the_last_5_minutes: u64,
 }
 

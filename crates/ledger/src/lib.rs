@@ -1,9 +1,27 @@
-//! What is remembered of clients. For now: how many connections each one has open.
+//! What is remembered of clients: connections, budgets, offences, bans, and who has signed in.
+//! Everything is bounded; what must outlive the process goes to a [`Store`].
 //!
-//! Nothing is decided here: whoever asks brings the limits.
+//! Nothing is decided here: whoever asks brings the limits, the policy and the time.
 
 #![forbid(unsafe_code)]
 
+mod fail2ban;
+mod journal;
+mod key;
+mod known;
+mod ledger;
+mod limiter;
+mod offenders;
 mod presence;
+mod sheet;
+mod store;
 
+pub use fail2ban::banned as banned_by_fail2ban;
+pub use key::{Account, DEVICE_LASTS, Key};
+pub use known::{LATELY, Visitor};
+pub use ledger::{Ledger, Noted, Swept};
+pub use limiter::{KEYS, Limiter, Spent};
+pub use offenders::{NOTES, OFFENDERS};
 pub use presence::{Crowd, Full, Limits, Presence};
+pub use sheet::{BANS, Banned, ByHand};
+pub use store::{Change, Sqlite, Store, StoreError};

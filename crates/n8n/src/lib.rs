@@ -7,14 +7,20 @@
 
 #![forbid(unsafe_code)]
 
+mod attempt;
 mod classify;
 mod endpoints;
+mod form;
 mod redact;
 mod surface;
+mod suspicion;
 
+pub use attempt::{Answered, Attempt, Outcome, could_show_session};
 pub use classify::{Ambiguity, Located, Surfaces};
 pub use endpoints::{EndpointError, Endpoints, Root};
+pub use form::{Account, FORM_LIMIT, UnreadableForm, account};
 pub use redact::redact;
 pub use surface::{
     Audience, Bodies, Lifetime, Mount, Origin, Process, Row, Surface, Tail, Upgrade,
 };
+pub use suspicion::Suspicion;

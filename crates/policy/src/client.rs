@@ -37,6 +37,12 @@ impl Trusted {
         self.proxies.contains(address) || self.cdn(address).is_some()
     }
 
+    /// Whether any address of `net` may speak for others.
+    #[must_use]
+    pub fn overlaps(&self, net: IpNet) -> bool {
+        self.proxies.overlaps(net) || self.cdns.iter().any(|cdn| cdn.prefixes.overlaps(net))
+    }
+
     fn cdn(&self, address: IpAddr) -> Option<&Cdn> {
         self.cdns.iter().find(|cdn| cdn.prefixes.contains(address))
     }

@@ -1,12 +1,17 @@
 //! The decision.
 
+mod permit;
+
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use gateway_n8n::{Lifetime, Located, Process, Surface, Surfaces};
+use gateway_n8n::{Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, could_show_session};
 use http::{Method, Version, header, request};
 
+pub use permit::{Permit, Refusal, Verdict};
+
 use crate::{
-    Access, Authority, Client, Clients, Hosts, Network, PathRules, PublicHost, Reason, Source,
+    Access, Authority, Bans, Client, Clients, Hosts, Limit, Network, Offence, PathRules,
+    PublicHost, RateLimits, Reason, Source,
 };
 
 /// What an operator wants.
@@ -24,6 +29,22 @@ pub struct Policy {
     pub access: Access,
     /// The largest body in bytes, by surface in the order of [`Surface::all`].
     pub bodies: Vec<PathRules<u64>>,
+    /// How often what may be asked.
+    pub limits: RateLimits,
+    /// Who is banned when.
+    pub bans: Bans,
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Enforce,
+    /// They are told and counted; whatever can be let through passes.
+    DryRun,
 }
 
 /// What is asked: a request's head and what the connection knows.
@@ -36,30 +57,6 @@ pub struct Question<'q> {
     /// Who asks.
     pub client: Client,
 }
-
-/// That a request may pass, and how. Only [`Policy::decide`] makes one.
-#[derive(Clone, Debug)]
-pub struct Permit {
-    surface: Surface,
-    authority: String,
-    body_limit: u64,
-    upgrade: bool,
-    key: Client,
-}
-
-/// That a request may not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Why.
-    pub reason: Reason,
-    /// The surface that was asked for, if that far was come.
-    pub surface: Option<Surface>,
-    /// What of the policy refused it, if a rule did.
-    pub source: Option<Source>,
-}
-
-/// A decision.
-pub type Verdict = Result<Permit, Refusal>;
 
 /// One step of a decision, for a person to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,55 +92,14 @@ impl Steps for Vec<Step> {
     }
 }
 
-impl Permit {
-    /// The surface that may be reached.
-    #[must_use]
-    pub fn surface(&self) -> Surface {
-        self.surface
-    }
-
-    /// How long the exchange may live.
-    #[must_use]
-    pub fn lifetime(&self) -> Lifetime {
-        match (self.surface.row().lifetime, self.upgrade) {
-            // Without an upgrade the same surfaces answer with streams.
-            (Lifetime::Upgrade, false) => Lifetime::Stream,
-            (lifetime, _) => lifetime,
-        }
-    }
-
-    /// Which n8n process serves it in queue mode.
-    #[must_use]
-    pub fn process(&self) -> Process {
-        self.surface.row().process
-    }
-
-    /// The public host as the policy spells it, with the port that the client used.
-    #[must_use]
-    pub fn authority(&self) -> &str {
-        &self.authority
-    }
-
-    /// The largest body in bytes.
-    #[must_use]
-    pub fn body_limit(&self) -> u64 {
-        self.body_limit
-    }
-
-    /// Whether the request may become a WebSocket.
-    #[must_use]
-    pub fn upgrade(&self) -> bool {
-        self.upgrade
-    }
-
-    /// Who may pass.
-    #[must_use]
-    pub fn client(&self) -> Client {
-        self.key
-    }
-}
-
 impl Policy {
+    /// Whether anybody at `addresses` could reach the editor; nobody asks who asks for none.
+    #[must_use]
+    pub fn editor_is_open_to_any(&self, addresses: &[IpAddr]) -> bool {
+        let editor = self.access.of(Surface::Editor).root();
+        addresses.iter().any(|it| editor.value.includes(*it) && self.denied(*it).is_none())
+    }
+
     /// What refuses `address` everywhere, if anything does.
     #[must_use]
     pub fn denied(&self, address: IpAddr) -> Option<(&Network, Source)> {
@@ -169,8 +125,14 @@ impl Policy {
         let (authority, host) = self.host(question, steps)?;
         let wants_upgrade = asks_for_websocket(question.head);
         let located = self.locate(question, wants_upgrade, steps)?;
-        self.admit(question, host, located, steps)?;
-        let body_limit = self.body(question, located, steps)?;
+        let admitted = self.admit(question, host, located, steps);
+        let would = self.spare(admitted, steps)?.err();
+        let body = self.body(question, located, steps);
+        let (body_limit, would) = match self.spare(body, steps)? {
+            Ok(limit) => (limit, would),
+            Err(refusal) => (u64::MAX, would.or(Some(refusal))),
+        };
+        let (limits, attempt) = self.budget(question, located, steps)?;
         let upgrade = wants_upgrade && located.upgrade;
         if wants_upgrade {
             steps.note(|| Step {
@@ -181,7 +143,40 @@ impl Policy {
             });
         }
         let (surface, key) = (located.surface, question.client);
-        Ok(Permit { surface, authority, body_limit, upgrade, key })
+        let offence = suspected(question, located);
+        let session = could_show_session(&located, &question.head.method, &question.head.headers);
+        Ok(Permit {
+            surface,
+            authority,
+            body_limit,
+            upgrade,
+            key,
+            limits,
+            attempt,
+            session,
+            offence,
+            would,
+        })
+    }
+
+    /// In a dry run, what would be refused passes.
+    fn spare<T>(
+        &self,
+        decided: Result<T, Refusal>,
+        steps: &mut impl Steps,
+    ) -> Result<Result<T, Refusal>, Refusal> {
+        match (decided, self.mode) {
+            (Err(refusal), Mode::Enforce) => Err(refusal),
+            (Err(refusal), Mode::DryRun) => {
+                steps.note(|| Step {
+                    asked: "mode",
+                    found: format!("dry run: `{}` is only told", refusal.reason.name()),
+                    source: None,
+                });
+                Ok(Err(refusal))
+            }
+            (Ok(value), Mode::Enforce | Mode::DryRun) => Ok(Ok(value)),
+        }
     }
 
     fn host(
@@ -189,7 +184,7 @@ impl Policy {
         question: Question<'_>,
         steps: &mut impl Steps,
     ) -> Result<(String, PublicHost), Refusal> {
-        let refuse = |reason| Refusal { reason, surface: None, source: None };
+        let refuse = |reason| Refusal::new(reason, None, None);
         let claimed = claimed_host(question.head).ok_or_else(|| refuse(Reason::BadHost))?;
         let found = self.hosts.find(claimed.host);
         steps.note(|| Step {
@@ -230,8 +225,12 @@ impl Policy {
             },
             source: None,
         });
-        let reason = Reason::AmbiguousPath;
-        located.map_err(|_| Refusal { reason, surface: None, source: None })
+        located.map_err(|ambiguity| {
+            let refusal = Refusal::new(Reason::AmbiguousPath, None, None);
+            // A slash too many comes of a base address that ends in one: nobody's attack.
+            let innocent = ambiguity == Ambiguity::EmptySegment;
+            Refusal { offence: refusal.offence.filter(|_| !innocent), ..refusal }
+        })
     }
 
     fn admit(
@@ -242,7 +241,10 @@ impl Policy {
         steps: &mut impl Steps,
     ) -> Result<(), Refusal> {
         let surface = located.surface;
-        let refuse = |reason, source| Refusal { reason, surface: Some(surface), source };
+        let refuse = |reason, source| {
+            let refusal = Refusal::new(reason, Some(surface), source);
+            Refusal { offence: suspected(question, located).or(refusal.offence), ..refusal }
+        };
         let address = question.client.address;
         steps.note(|| Step { asked: "client", found: address.to_string(), source: None });
         if let Some((network, source)) = self.denied(address) {
@@ -279,7 +281,7 @@ impl Policy {
         steps: &mut impl Steps,
     ) -> Result<u64, Refusal> {
         let surface = located.surface;
-        let refuse = |reason, source| Refusal { reason, surface: Some(surface), source };
+        let refuse = |reason, source| Refusal::new(reason, Some(surface), source);
         let mut expected = question.head.headers.get_all(header::EXPECT).iter();
         if expected.any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             return Err(refuse(Reason::Expectation, None));
@@ -299,6 +301,41 @@ impl Policy {
         }
         Ok(rule.value)
     }
+
+    /// What the request has to keep to, and what it tries. Where people sign in only attempts are
+    /// limited: every page load asks there who is signed in.
+    fn budget(
+        &self,
+        question: Question<'_>,
+        located: Located<'_>,
+        steps: &mut impl Steps,
+    ) -> Result<(Arc<[Limit]>, Option<Attempt>), Refusal> {
+        let surface = located.surface;
+        let attempt = Attempt::of(&located, &question.head.method, &question.head.headers);
+        let rule = self.limits.of(surface).find(surface, located.tail);
+        let refuse = |_| Refusal::new(Reason::AmbiguousPath, Some(surface), None);
+        let rule = rule.map_err(refuse)?;
+        if surface == Surface::SignIn && attempt.is_none() {
+            return Ok((Arc::from([]), None));
+        }
+        for limit in rule.value.iter() {
+            steps.note(|| Step {
+                asked: "limit",
+                found: format!("{} per {}", limit.quota, limit.per.name()),
+                source: Some(limit.source),
+            });
+        }
+        Ok((Arc::clone(&rule.value), attempt))
+    }
+}
+
+/// What the path alone tells of whoever asks for it.
+fn suspected(question: Question<'_>, located: Located<'_>) -> Option<Offence> {
+    let path = question.head.uri.path();
+    Suspicion::of(located.surface, path, located.tail).map(|it| match it {
+        Suspicion::Probe => Offence::Probe,
+        Suspicion::Attack => Offence::Attack,
+    })
 }
 
 /// The one authority that the head names: in its target, in its one `Host`, or alike in both
@@ -348,4 +385,4 @@ fn asks_for_websocket(head: &request::Parts) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

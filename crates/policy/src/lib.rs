@@ -11,7 +11,10 @@ mod access;
 mod client;
 mod connection;
 mod decide;
+mod exempt;
 mod host;
+mod jail;
+mod limit;
 mod network;
 mod reason;
 mod rules;
@@ -20,8 +23,14 @@ mod source;
 pub use access::{Access, Who};
 pub use client::{Cdn, Client, Clients, Trusted, canonical};
 pub use connection::{Connection, TlsInfo};
-pub use decide::{Permit, Policy, Question, Refusal, Step, Steps, Verdict, claimed_host};
+pub use decide::{Mode, Permit, Policy, Question, Refusal, Step, Steps, Verdict, claimed_host};
+pub use exempt::Exempt;
 pub use host::{Authority, Hosts, InvalidAuthority, PublicHost};
+pub use jail::{
+    Ban, Bans, Increment, Jail, LONGEST_BAN, Note, Offence, Past, Record, SITE_BANS, Sentence,
+    Timestamp, Verdict as JailVerdict, at_the_latest,
+};
+pub use limit::{Limit, Per, Quota, RateLimits, SIGNED_IN_TIMES};
 pub use network::{Membership, Network, PrefixSet};
 pub use reason::{Level, Reason};
 pub use rules::{PathRules, Rule};

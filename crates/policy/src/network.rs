@@ -27,6 +27,15 @@ impl PrefixSet {
         }
     }
 
+    /// Whether any address of `net` is in one of the ranges.
+    #[must_use]
+    pub fn overlaps(&self, net: IpNet) -> bool {
+        match net {
+            IpNet::V4(net) => overlap(&self.v4, net.network().to_bits(), net.broadcast().to_bits()),
+            IpNet::V6(net) => overlap(&self.v6, net.network().to_bits(), net.broadcast().to_bits()),
+        }
+    }
+
     /// Whether the set has no address.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -45,6 +54,11 @@ impl FromIterator<IpNet> for PrefixSet {
         }
         Self { v4: merged(v4), v6: merged(v6) }
     }
+}
+
+fn overlap<T: Ord + Copy>(ranges: &[(T, T)], first: T, last: T) -> bool {
+    let after = ranges.partition_point(|(begins, _)| *begins <= last);
+    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, ends)| first <= *ends)
 }
 
 fn within<T: Ord + Copy>(ranges: &[(T, T)], bits: T) -> bool {
@@ -83,6 +97,13 @@ impl Network {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether any address of `net` belongs to it, as far as that can be told: of countries and
+    /// systems only the first address of `net` is looked up.
+    #[must_use]
+    pub fn overlaps(&self, net: IpNet) -> bool {
+        self.prefixes.overlaps(net) || self.contains(net.addr())
     }
 
     /// Whether `address` belongs to it. An IPv4 address written as IPv6 counts as IPv4.
@@ -127,6 +148,10 @@ mod tests {
                 .map(|(bits, len)| IpNet::new(std::net::Ipv4Addr::from_bits(bits).into(), len).unwrap())
                 .collect();
             let address = IpAddr::V4(std::net::Ipv4Addr::from_bits(address));
+            let wide = IpNet::new(address, 12).unwrap().trunc();
+            let touches = |net: &IpNet| net.contains(&wide) || wide.contains(net);
+            let set: PrefixSet = nets.iter().copied().collect();
+            prop_assert_eq!(set.overlaps(wide), nets.iter().any(touches));
             let plain = nets.iter().any(|net| net.contains(&address));
             prop_assert_eq!(nets.into_iter().collect::<PrefixSet>().contains(address), plain);
         }

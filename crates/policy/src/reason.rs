@@ -1,6 +1,9 @@
 //! The table of reasons: every way a request can be refused, and nothing else of it.
 
+use gateway_n8n::{Audience, Surface};
 use http::StatusCode;
+
+use crate::Offence;
 
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +31,14 @@ pub enum Reason {
     BodyStalled,
     /// The client's bytes stopped being an HTTP body.
     BodyMalformed,
+    /// The client is banned.
+    Banned,
+    /// One request too many.
+    RateLimited,
+    /// One sign-in too many on this account, or on all accounts together.
+    SignInLimited,
+    /// A form to sign in with that n8n could read otherwise than the gateway does.
+    UnreadableForm,
 }
 
 /// How loud a refusal is in the log.
@@ -39,11 +50,22 @@ pub enum Level {
     Warn,
 }
 
+/// What a reason holds against the client.
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    Nothing,
+    Everywhere(Offence),
+    /// But where anyone may call: senders of webhooks are never banned for trying again.
+    AtHome(Offence),
+}
+
 struct Row {
     reason: Reason,
     name: &'static str,
     status: StatusCode,
     level: Level,
+    /// What is held against the client, and where.
+    offence: Held,
     /// What the stranger may read. A closed surface says no more than that there is nothing.
     text: &'static str,
 }
@@ -53,26 +75,31 @@ const fn row(
     name: &'static str,
     status: StatusCode,
     level: Level,
+    offence: Held,
     text: &'static str,
 ) -> Row {
-    Row { reason, name, status, level, text }
+    Row { reason, name, status, level, offence, text }
 }
 
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 11] = [
-    row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, "The request names no valid host."),
-    row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, "This host is not served here."),
-    row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, "The connection was made for another host."),
-    row(Reason::AmbiguousPath, "ambiguous_path", StatusCode::BAD_REQUEST, Level::Warn, "The path can be read in more than one way."),
-    row(Reason::Denied, "denied", StatusCode::NOT_FOUND, Level::Info, NOTHING),
-    row(Reason::Closed, "closed", StatusCode::NOT_FOUND, Level::Info, NOTHING),
-    row(Reason::OtherHost, "other_host", StatusCode::NOT_FOUND, Level::Info, NOTHING),
-    row(Reason::Expectation, "expectation", StatusCode::EXPECTATION_FAILED, Level::Info, "Only 100-continue can be expected."),
-    row(Reason::BodyTooLarge, "body_too_large", StatusCode::PAYLOAD_TOO_LARGE, Level::Info, "The body is too large."),
-    row(Reason::BodyStalled, "body_stalled", StatusCode::REQUEST_TIMEOUT, Level::Info, "The body stopped arriving."),
-    row(Reason::BodyMalformed, "body_malformed", StatusCode::BAD_REQUEST, Level::Info, "The body is malformed."),
+static TABLE: [Row; 15] = [
+    row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
+    row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
+    row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
+    row(Reason::AmbiguousPath, "ambiguous_path", StatusCode::BAD_REQUEST, Level::Warn, Held::Everywhere(Offence::Malformed), "The path can be read in more than one way."),
+    row(Reason::Denied, "denied", StatusCode::NOT_FOUND, Level::Info, Held::Nothing, NOTHING),
+    row(Reason::Closed, "closed", StatusCode::NOT_FOUND, Level::Info, Held::Nothing, NOTHING),
+    row(Reason::OtherHost, "other_host", StatusCode::NOT_FOUND, Level::Info, Held::Nothing, NOTHING),
+    row(Reason::Expectation, "expectation", StatusCode::EXPECTATION_FAILED, Level::Info, Held::Nothing, "Only 100-continue can be expected."),
+    row(Reason::BodyTooLarge, "body_too_large", StatusCode::PAYLOAD_TOO_LARGE, Level::Info, Held::Nothing, "The body is too large."),
+    row(Reason::BodyStalled, "body_stalled", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::Nothing, "The body stopped arriving."),
+    row(Reason::BodyMalformed, "body_malformed", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The body is malformed."),
+    row(Reason::Banned, "banned", StatusCode::FORBIDDEN, Level::Info, Held::Nothing, "Not from here."),
+    row(Reason::RateLimited, "rate_limited", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::AtHome(Offence::Limited), "Too many requests. Try again in a moment."),
+    row(Reason::SignInLimited, "sign_in_limited", StatusCode::TOO_MANY_REQUESTS, Level::Warn, Held::AtHome(Offence::Limited), "Too many attempts to sign in. Try again in a minute."),
+    row(Reason::UnreadableForm, "unreadable_form", StatusCode::BAD_REQUEST, Level::Warn, Held::AtHome(Offence::Malformed), "The form cannot be read."),
 ];
 
 impl Reason {
@@ -97,6 +124,17 @@ impl Reason {
     #[must_use]
     pub fn status(self) -> StatusCode {
         self.row().status
+    }
+
+    /// What is held against a client that is refused for this reason on `surface`.
+    #[must_use]
+    pub fn offence(self, surface: Option<Surface>) -> Option<Offence> {
+        let public = surface.is_some_and(|it| it.row().audience == Audience::Anyone);
+        match self.row().offence {
+            Held::Everywhere(offence) => Some(offence),
+            Held::AtHome(offence) if !public => Some(offence),
+            Held::AtHome(_) | Held::Nothing => None,
+        }
     }
 
     /// How loud it is in the log.

@@ -49,6 +49,12 @@ impl<T> PathRules<T> {
         self.below.sort_by_key(|rule| std::cmp::Reverse(rule.path.split('/').count()));
     }
 
+    /// The rule of the whole surface.
+    #[must_use]
+    pub fn root(&self) -> &Rule<T> {
+        &self.root
+    }
+
     /// Every rule, the surface's own first.
     pub fn iter(&self) -> impl Iterator<Item = &Rule<T>> {
         std::iter::once(&self.root).chain(&self.below)

@@ -122,12 +122,55 @@ where
     }
 }
 
+/// Reads the beginning of a body as it passes, and tells what it has read: when the body's last
+/// bytes are about to pass, or when nobody wants any more of it.
+pub(crate) struct Tap {
+    seen: Vec<u8>,
+    tell: Option<Box<dyn FnOnce(&[u8]) + Send>>,
+}
+
+impl Tap {
+    /// More than n8n's longest message.
+    const MOST: usize = 4096;
+
+    pub(crate) fn new(tell: impl FnOnce(&[u8]) + Send + 'static) -> Self {
+        Self { seen: Vec::new(), tell: Some(Box::new(tell)) }
+    }
+
+    fn see(&mut self, data: &[u8], last: bool) {
+        let room = Self::MOST.saturating_sub(self.seen.len());
+        self.seen.extend(data.iter().take(room));
+        if last {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            tell(&self.seen);
+        }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+impl std::fmt::Debug for Tap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tap")
+    }
+}
+
 pin_project! {
     /// An answer's body on its way to the client.
     #[derive(Debug)]
     pub struct Answer {
         #[pin]
         source: Source,
+        tap: Option<Tap>,
         silence: Silence,
         exchange: Arc<Exchange>,
     }
@@ -146,7 +189,8 @@ impl Answer {
     /// A body of the gateway's own.
     pub(crate) fn own(bytes: impl Into<Bytes>, exchange: &Arc<Exchange>) -> Self {
         let source = Source::Own { body: Full::new(bytes.into()) };
-        Self { source, silence: Silence::new(Duration::MAX), exchange: Arc::clone(exchange) }
+        let (tap, silence) = (None, Silence::new(Duration::MAX));
+        Self { source, tap, silence, exchange: Arc::clone(exchange) }
     }
 
     /// n8n's body. When it has ended, its connection goes back to where `lease` has it from.
@@ -154,7 +198,17 @@ impl Answer {
         let ended = body.is_end_stream();
         let lease = lease.and_then(|lease| if ended { lease.give_back() } else { Some(lease) });
         let silence = Silence::new(exchange.rules.timeouts.stream);
-        Self { source: Source::N8n { body, lease }, silence, exchange: Arc::clone(exchange) }
+        let source = Source::N8n { body, lease };
+        Self { source, tap: None, silence, exchange: Arc::clone(exchange) }
+    }
+
+    /// The same, read by `tap` as it passes.
+    pub(crate) fn tapped(mut self, mut tap: Tap) -> Self {
+        if self.is_end_stream() {
+            tap.tell();
+        }
+        self.tap = Some(tap);
+        self
     }
 }
 
@@ -186,12 +240,17 @@ impl Body for Answer {
                 Ok(Some(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
                     this.exchange.send(data.len());
-                    if body.is_end_stream() {
+                    let last = body.is_end_stream();
+                    if let Some(tap) = this.tap {
+                        tap.see(&data, last);
+                    }
+                    if last {
                         *lease = lease.take().and_then(Lease::give_back);
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Ok(None) => {
+                    drop(this.tap.take());
                     *lease = lease.take().and_then(Lease::give_back);
                     return Poll::Ready(None);
                 }

@@ -4,19 +4,19 @@ use std::{
     any::Any,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use gateway_n8n::{Surface, redact};
-use gateway_policy::{Client, Connection, Reason};
+use gateway_n8n::{Attempt, Surface, redact};
+use gateway_policy::{Client, Connection, Offence, Permit, Reason};
 use gateway_telemetry::{AccessRecord, Telemetry};
-use http::{Method, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
-use crate::Rules;
+use crate::{Case, Rules};
 
 /// One request and its answer. When the last holder lets go, which is when both bodies have ended
 /// or the tunnel has, the access record is written.
@@ -39,12 +39,19 @@ pub struct Exchange {
     /// When the client last sent some of its body, in milliseconds since `started`.
     progress: AtomicU64,
     facts: Mutex<Facts>,
+    /// The cookie of the client's device, where it was looked at.
+    device: OnceLock<HeaderValue>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Facts {
     client: Option<Client>,
     surface: Option<Surface>,
+    attempt: Option<Attempt>,
+    account: Option<u64>,
+    known: bool,
+    session: bool,
+    offence: Option<Offence>,
     status: Option<StatusCode>,
     n8n: Option<(StatusCode, Duration)>,
     reason: Option<&'static str>,
@@ -57,12 +64,16 @@ pub(crate) struct RequestId(u64);
 
 impl RequestId {
     fn next() -> Self {
-        use std::{collections::hash_map::RandomState, hash::BuildHasher, sync::OnceLock};
+        use std::{collections::hash_map::RandomState, hash::BuildHasher};
         static KEY: OnceLock<RandomState> = OnceLock::new();
         static COUNT: AtomicU64 = AtomicU64::new(0);
         // A keyed hash of a counter: unlike the counter, it tells nobody how many came before.
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self(KEY.get_or_init(RandomState::new).hash_one(count))
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -97,6 +108,7 @@ impl Exchange {
             sent: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             facts: Mutex::default(),
+            device: OnceLock::new(),
         })
     }
 
@@ -128,6 +140,47 @@ impl Exchange {
 
     pub(crate) fn located(&self, surface: Option<Surface>) {
         self.facts().surface = surface;
+    }
+
+    /// Takes down what of a permit is looked at again when n8n has answered.
+    pub(crate) fn permitted(&self, permit: &Permit) {
+        let mut facts = self.facts();
+        facts.surface = Some(permit.surface());
+        facts.attempt = permit.attempt();
+        facts.session = permit.could_show_session();
+        facts.offence = permit.offence();
+    }
+
+    /// Takes down whose account is tried, or which key, as a keyed hash; and whether whoever tries
+    /// has signed in to it before.
+    pub(crate) fn tries(&self, account: u64, known: bool) {
+        let mut facts = self.facts();
+        (facts.account, facts.known) = (Some(account), known);
+    }
+
+    pub(crate) fn has_device(&self, cookie: HeaderValue) {
+        drop(self.device.set(cookie));
+    }
+
+    pub(crate) fn device(&self) -> Option<&HeaderValue> {
+        self.device.get()
+    }
+
+    /// What is held against the client although its request may pass.
+    pub(crate) fn offence(&self) -> Option<Offence> {
+        self.facts().offence
+    }
+
+    /// Whether n8n's answer shows that it took the client's session for good.
+    pub(crate) fn shows_session(&self, status: StatusCode) -> bool {
+        self.facts().session && matches!(status, StatusCode::OK | StatusCode::NOT_MODIFIED)
+    }
+
+    /// What is known of the request so far, for whoever remembers its client.
+    pub(crate) fn case(&self) -> Case {
+        let client = self.client();
+        let Facts { surface, attempt, account, known, .. } = *self.facts();
+        Case { request: self.id.0, client, surface, attempt, account, known }
     }
 
     pub(crate) fn answered(&self, status: StatusCode) {

@@ -1,8 +1,8 @@
 //! How a request can fail, short of a bug.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
-use gateway_policy::{Reason, Refusal};
+use gateway_policy::{Limit, Reason, Refusal};
 use http::StatusCode;
 
 /// How a request failed.
@@ -10,8 +10,19 @@ use http::StatusCode;
 pub enum Failure {
     /// It was refused: a value, foreseen.
     Refused(Refusal),
+    /// It was refused because there is nothing left of a budget.
+    Limited(Refusal, Spent),
     /// Something broke between the gateway and n8n.
     Faulty(Fault, Box<dyn Error + Send + Sync>),
+}
+
+/// A budget that is used up.
+#[derive(Clone, Debug)]
+pub struct Spent {
+    /// The limit.
+    pub limit: Limit,
+    /// How long until one more request may be made.
+    pub wait: Duration,
 }
 
 /// What broke between the gateway and n8n.
@@ -67,7 +78,7 @@ impl From<Refusal> for Failure {
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self::Refused(Refusal { reason, surface: None, source: None })
+        Self::Refused(Refusal::new(reason, None, None))
     }
 }
 

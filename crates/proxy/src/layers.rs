@@ -1,13 +1,18 @@
 //! The layers, in the order of the stack.
 
 pub(crate) mod authorize;
+pub(crate) mod ban;
+pub(crate) mod budget;
 pub(crate) mod deadline;
+mod device;
 pub(crate) mod forward;
 pub(crate) mod hygiene;
 pub(crate) mod identify;
+pub(crate) mod inspect;
 pub(crate) mod record;
 pub(crate) mod redirect;
 pub(crate) mod rescue;
+pub(crate) mod witness;
 
 use std::{any::Any, sync::Arc};
 

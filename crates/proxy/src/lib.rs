@@ -9,19 +9,20 @@ mod body;
 mod exchange;
 mod failure;
 mod layers;
-
 mod page;
 mod rules;
 mod serve;
 mod stack;
 mod tunnel;
 mod upstream;
+mod warden;
 
 pub use body::{Answer, Cut, Guarded};
 pub use exchange::Exchange;
-pub use failure::{Failure, Fault};
+pub use failure::{Failure, Fault, Spent};
 pub use layers::{Arrival, Permitted};
 pub use rules::{Live, Rules, Timeouts};
 pub use serve::Serve;
 pub use stack::{Means, redirects, stack};
 pub use upstream::{Backend, Connect, Tcp, Upstream, Upstreams, probe};
+pub use warden::{Case, Warden, Whose};

@@ -10,22 +10,25 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceBuilder;
 
 use crate::{
-    Answer, Arrival, Connect, Live, Serve,
+    Answer, Arrival, Connect, Live, Serve, Warden,
     layers::{
-        authorize::Authorize, deadline::Deadline, forward::Forward, hygiene::Hygiene,
-        identify::Identify, record::Record, redirect::Redirect, rescue::Rescue,
+        authorize::Authorize, ban::Ban, budget::Budget, deadline::Deadline, forward::Forward,
+        hygiene::Hygiene, identify::Identify, inspect::Inspect, record::Record, redirect::Redirect,
+        rescue::Rescue, witness::Witness,
     },
 };
 
 /// What a stack works with.
 #[derive(Clone, Debug)]
-pub struct Means<C> {
+pub struct Means<C, W> {
     /// The rules in force.
     pub rules: Live,
     /// What is said.
     pub telemetry: Telemetry,
     /// The way to n8n.
     pub connect: C,
+    /// Who remembers clients.
+    pub warden: W,
     /// What shutdown waits for: tunnels.
     pub tasks: TaskTracker,
     /// Cancelled when tunnels have to end.
@@ -33,8 +36,8 @@ pub struct Means<C> {
 }
 
 /// The stack for HTTPS. It has a pool of connections to n8n of its own.
-pub fn stack<B, C>(
-    means: Means<C>,
+pub fn stack<B, C, W>(
+    means: Means<C, W>,
 ) -> impl Serve<Arrival<B>, Response = Response<Answer>, Error = Infallible>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
@@ -42,7 +45,9 @@ where
         + Unpin
         + 'static,
     C: Connect,
+    W: Warden,
 {
+    let warden = || means.warden.clone();
     ServiceBuilder::new()
         // One record a request, written when its bodies have ended.
         .layer(Record::layer(means.rules.clone(), means.telemetry.clone()))
@@ -50,11 +55,19 @@ where
         .layer(Rescue::layer())
         // Who asks: the peer, or whom a trusted proxy names.
         .layer(Identify::layer())
+        // Who is banned goes no further, and this is not held against it.
+        .layer(Ban::layer(warden()))
+        // What is refused below, and what n8n answers, becomes an offence or a success.
+        .layer(Witness::layer(warden()))
         // Classify and decide. From here on there is only `Permitted`.
         .layer(Authorize::layer())
-        // Here stand the budget (rate limits) and the inspection of bodies, when they come.
+        // How often: rate limits.
+        .layer(Budget::layer(warden()))
         // How long to wait, by the surface's kind; how large a body may be.
         .layer(Deadline::layer())
+        // Forms to sign in with are read, within those limits of size and time; accounts have
+        // budgets of their own.
+        .layer(Inspect::layer(warden()))
         // Hop-by-hop fields, forwarding fields: what n8n is told is ours alone.
         .layer(Hygiene::layer())
         // The pool, retries, upgrades.

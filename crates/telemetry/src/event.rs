@@ -1,11 +1,18 @@
 //! Events: one struct is one log line and one count.
 
+mod guard;
+
 use std::net::IpAddr;
+
+pub use guard::{
+    Banned, NftablesFailed, Offended, PasswordLeaked, SignInFailed, SignInSucceeded,
+    StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
+};
 
 use gateway_policy::Reason;
 use serde::Serialize;
 
-use crate::{Level, Metrics, names::event};
+use crate::{Fail2ban, Level, Metrics, names::event};
 
 /// Something that happened.
 pub trait Event: Serialize {
@@ -19,6 +26,11 @@ pub trait Event: Serialize {
 
     /// Counts it.
     fn count(&self, _metrics: &Metrics) {}
+
+    /// What fail2ban would say of it.
+    fn fail2ban(&self) -> Option<Fail2ban> {
+        None
+    }
 }
 
 /// A request was refused.
@@ -135,16 +147,19 @@ pub enum ReloadOutcome {
     NeedsRestart,
     /// A certificate cannot be used; the old policy stays in force.
     CertificateRejected,
+    /// Nobody who signed in lately could reach the editor; the old policy stays in force.
+    LocksOut,
 }
 
 impl ReloadOutcome {
     /// Every way a reload can end.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Applied,
         Self::Unchanged,
         Self::Invalid,
         Self::NeedsRestart,
         Self::CertificateRejected,
+        Self::LocksOut,
     ];
 
     /// Its name in metrics and logs.
@@ -156,6 +171,7 @@ impl ReloadOutcome {
             Self::Invalid => "invalid",
             Self::NeedsRestart => "needs_restart",
             Self::CertificateRejected => "certificate_rejected",
+            Self::LocksOut => "locks_out",
         }
     }
 }
@@ -182,7 +198,8 @@ impl Event for Reload {
             ReloadOutcome::Applied | ReloadOutcome::Unchanged => Level::Info,
             ReloadOutcome::Invalid
             | ReloadOutcome::NeedsRestart
-            | ReloadOutcome::CertificateRejected => Level::Error,
+            | ReloadOutcome::CertificateRejected
+            | ReloadOutcome::LocksOut => Level::Error,
         }
     }
 

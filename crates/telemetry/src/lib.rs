@@ -5,41 +5,63 @@
 #![forbid(unsafe_code)]
 
 mod event;
+mod fail2ban;
 mod log;
 mod metrics;
 pub mod names;
 mod record;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 pub use event::{
-    CertificateLoaded, Event, NameNotResolved, Panicked, PolicyWarning, Refused, Reload,
-    ReloadOutcome, Started, Stopped, Stopping, TunnelClosed, UpstreamDown, UpstreamFault,
-    UpstreamUp,
+    Banned, CertificateLoaded, Event, NameNotResolved, NftablesFailed, Offended, Panicked,
+    PasswordLeaked, PolicyWarning, Refused, Reload, ReloadOutcome, SignInFailed, SignInSucceeded,
+    Started, StateRecovered, StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned,
+    UpstreamDown, UpstreamFault, UpstreamUp, WouldBan, WouldRefuse,
 };
+pub use fail2ban::Fail2ban;
+use fail2ban::Fail2banLog;
 pub use log::{Format, Level, Log, LogGuard};
 pub use metrics::{ConnectionKind, Metrics, Open};
 pub use record::AccessRecord;
 
 /// Where everything that is said goes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Telemetry {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     log: Log,
+    fail2ban: Option<Fail2banLog>,
+}
+
+impl std::fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Telemetry").finish_non_exhaustive()
+    }
 }
 
 impl Telemetry {
     /// Says things to `log` and counts them.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, log: Log) -> Self {
-        Self { metrics, log }
+        Self { metrics, log, fail2ban: None }
+    }
+
+    /// The same, and bans and offences go to `file` as well, in fail2ban's own words.
+    #[must_use]
+    pub fn with_fail2ban(self, file: PathBuf) -> Self {
+        Self { fail2ban: Some(Fail2banLog::open(file)), ..self }
     }
 
     /// Says that something happened: one line, and what it counts.
     pub fn say<E: Event>(&self, event: &E) {
         event.count(&self.metrics);
         self.log.line(event.level(), E::NAME, event);
+        if let Some(fail2ban) = &self.fail2ban
+            && let Some(line) = event.fail2ban()
+        {
+            fail2ban.write(&line);
+        }
     }
 
     /// Writes the record of one request.

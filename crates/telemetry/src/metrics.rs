@@ -1,5 +1,7 @@
 //! What is counted. Every label has a bounded set of values.
 
+mod guard;
+
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
@@ -83,6 +85,7 @@ pub struct Metrics {
     /// Connections dropped when they were made.
     pub connections_refused: IntCounterVec,
     log_lines_dropped: IntCounter,
+    guard: guard::Guarded,
 }
 
 /// From a cached asset to an execution of many minutes, in seconds.
@@ -144,6 +147,7 @@ impl Metrics {
                 &[label::REASON],
             )?,
             log_lines_dropped: counter(&registry, metric::LOG_LINES_DROPPED)?,
+            guard: guard::Guarded::new(&registry)?,
             registry,
         };
         for outcome in ReloadOutcome::ALL {

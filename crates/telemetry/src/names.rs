@@ -74,6 +74,43 @@ pub mod metric {
         "gateway_log_lines_dropped_total",
         "Log lines that were dropped because nobody read them fast enough.",
     );
+    /// Counter by rule, outcome.
+    pub const RATE_LIMIT_REQUESTS: Name = (
+        "gateway_rate_limit_requests_total",
+        "Requests charged to a rate limit, by rule and outcome: allowed, refused, would_refuse.",
+    );
+    /// Counter by surface, reason.
+    pub const REQUESTS_WOULD_REFUSE: Name = (
+        "gateway_requests_would_refuse_total",
+        "Requests that passed in a dry run and would have been refused, by surface and reason.",
+    );
+    /// Counter by jail.
+    pub const JAIL_FAILED: Name =
+        ("gateway_jail_failed_total", "Offences that a jail has counted.");
+    /// Gauge by jail.
+    pub const JAIL_BANNED_CURRENT: Name =
+        ("gateway_jail_banned_current", "Addresses and networks banned now, by jail.");
+    /// Counter by jail.
+    pub const JAIL_BANNED: Name = ("gateway_jail_banned_total", "Bans made, by jail.");
+    /// Counter by jail.
+    pub const JAIL_WOULD_BAN: Name =
+        ("gateway_jail_would_ban_total", "Bans that a dry run only told of, by jail.");
+    /// Counter by outcome.
+    pub const SIGN_INS: Name = (
+        "gateway_sign_ins_total",
+        "Attempts to sign in that n8n has answered, by outcome: succeeded, failed, \
+         second_factor_missing, second_factor_failed.",
+    );
+    /// Counter.
+    pub const STATE_WRITE_FAILURES: Name = (
+        "gateway_state_write_failures_total",
+        "Attempts to write bans to disk that failed. They are enforced from memory and tried again.",
+    );
+    /// Gauge by kind.
+    pub const LEDGER_KEYS: Name = (
+        "gateway_ledger_keys",
+        "What is remembered of clients now, by kind: limits, offenders, offences.",
+    );
     /// Gauge by version.
     pub const BUILD_INFO: Name = ("gateway_build_info", "The version that runs.");
 }
@@ -98,6 +135,10 @@ pub mod label {
     pub const FAULT: &str = "fault";
     /// What a connection is for.
     pub const KIND: &str = "kind";
+    /// A rate limit, by its key in the policy and who shares its budget.
+    pub const RULE: &str = "rule";
+    /// A jail.
+    pub const JAIL: &str = "jail";
     /// How many policies this process has had.
     pub const REVISION: &str = "revision";
     /// The first digits of the SHA-256 of the policy's file.
@@ -136,6 +177,28 @@ pub mod event {
     pub const UPSTREAM_FAULT: &str = "upstream_fault";
     /// A tunnel was closed by the gateway.
     pub const TUNNEL_CLOSED: &str = "tunnel_closed";
+    /// A request passed in a dry run.
+    pub const WOULD_REFUSE: &str = "would_refuse";
+    /// An attempt to sign in failed.
+    pub const SIGN_IN_FAILED: &str = "sign_in_failed";
+    /// Somebody signed in.
+    pub const SIGN_IN_SUCCEEDED: &str = "sign_in_succeeded";
+    /// Somebody knows a password and not the second factor.
+    pub const PASSWORD_LEAKED: &str = "password_leaked";
+    /// Something is held against a client.
+    pub const OFFENCE: &str = "offence";
+    /// A client is banned.
+    pub const BANNED: &str = "banned";
+    /// A client would be banned.
+    pub const WOULD_BAN: &str = "would_ban";
+    /// A ban has ended.
+    pub const UNBANNED: &str = "unbanned";
+    /// What is remembered cannot be read or written.
+    pub const STATE_WRITE_FAILED: &str = "state_write_failed";
+    /// It can again.
+    pub const STATE_RECOVERED: &str = "state_recovered";
+    /// nftables could not be told.
+    pub const NFTABLES_FAILED: &str = "nftables_failed";
     /// A DNS name of a network could not be asked for.
     pub const NAME_NOT_RESOLVED: &str = "name_not_resolved";
 }

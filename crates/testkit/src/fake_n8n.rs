@@ -1,5 +1,7 @@
 //! An n8n that reports what it saw and behaves as the path asks.
 
+mod sign_in;
+
 use std::{
     convert::Infallible,
     io,
@@ -50,6 +52,8 @@ pub struct Seen {
 /// | `early` | answers 200 without reading the body |
 /// | `slow` | answers after ten minutes |
 /// | anything | reads the body, answers 200 with its length |
+///
+/// Where people sign in it answers as n8n does; see `sign_in.rs` for who has an account.
 ///
 /// An upgrade is answered with 101, and bytes are echoed; with `half` in its query, the first half
 /// of a text frame comes at once and the rest as [`FakeN8n::drip`] is told; with `bye`, n8n hangs
@@ -156,7 +160,10 @@ impl FakeN8n {
         let upgrade = request.headers().contains_key(header::UPGRADE);
         let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
-        let body = if behaviour == "early" { Some(0) } else { length(body).await };
+        let (body, form) = match behaviour.as_str() {
+            "early" => (Some(0), Vec::new()),
+            _ => read(body).await,
+        };
         self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
             process,
             method: head.method.clone(),
@@ -180,6 +187,9 @@ impl FakeN8n {
             return Ok(switching());
         }
         let own = |text: String| Response::new(Either::Left(Full::from(text)));
+        if let Some(answer) = sign_in::answer(&head, &form) {
+            return Ok(answer.map(|text| Either::Left(Full::from(text))));
+        }
         match behaviour.as_str() {
             "hang" => pending().await,
             "break" => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -237,13 +247,16 @@ impl FakeN8n {
     }
 }
 
-/// Reads a body to its end; nothing if it broke off.
-async fn length(mut body: Incoming) -> Option<usize> {
-    let mut length = 0;
+/// Reads a body to its end: its length, nothing if it broke off; and its beginning.
+async fn read(mut body: Incoming) -> (Option<usize>, Vec<u8>) {
+    let (mut length, mut beginning) = (0, Vec::new());
     while let Some(frame) = body.frame().await {
-        length += frame.ok()?.data_ref().map_or(0, Bytes::len);
+        let Ok(frame) = frame else { return (None, beginning) };
+        let Some(data) = frame.data_ref() else { continue };
+        length += data.len();
+        beginning.extend(data.iter().take((64 * 1024_usize).saturating_sub(beginning.len())));
     }
-    Some(length)
+    (Some(length), beginning)
 }
 
 fn switching() -> Response<Body> {

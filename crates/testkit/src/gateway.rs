@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway_certs::{Identity, SystemClock};
+use gateway_certs::Identity;
 use gateway_config::{Answers, Invalid, Settings, System};
 use gateway_edge::Entry;
 use gateway_ledger::Crowd;
@@ -16,7 +16,7 @@ use gateway_proxy::Rules;
 use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
 use http_body_util::Full;
-use n8n_gateway::{Assembly, Outcome, Reloader};
+use n8n_gateway::{Assembly, Guard, Outcome, Reloader};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Client, FakeN8n, Response, Wire};
+use crate::{Client, FakeN8n, MovedClock, Response, Wire};
 
 /// The policy of most tests: the editor for 192.0.2.0/24, everything else at its default.
 pub const POLICY: &str = "\
@@ -67,7 +67,7 @@ impl Gateway {
         let telemetry = move |_: &Settings| {
             Ok(Telemetry::new(Arc::new(Metrics::new("test").expect("sound names")), log))
         };
-        let (world, clock) = (Box::new(System), Arc::new(SystemClock));
+        let (world, clock) = (Box::new(System), Arc::new(MovedClock::default()));
         let reloader = match Reloader::begin(&file, world, Answers::new(), clock, telemetry) {
             Ok(reloader) => reloader,
             Err(why) => return Err(why.downcast::<Invalid>().expect("a problem of the policy")),
@@ -82,6 +82,7 @@ impl Gateway {
             limits: reloader.limits(),
             tls: reloader.tls(),
             crowd: Arc::new(Crowd::default()),
+            guard: reloader.guard().clone(),
             telemetry: telemetry.clone(),
             connect: n8n.wire(),
             proxy_protocol,
@@ -89,6 +90,8 @@ impl Gateway {
             stop: stop.clone(),
         };
         let tasks = TaskTracker::new();
+        let (keeper, until) = (reloader.guard().clone(), stop.clone());
+        tasks.spawn(async move { keeper.keep(until).await });
         Ok(Self { n8n, stop, tasks, telemetry, folder, reloader, assembly, log: lines })
     }
 
@@ -107,6 +110,12 @@ impl Gateway {
     /// Looks whether files have changed, as the gateway does each second.
     pub fn look(&mut self) -> Option<Outcome> {
         self.reloader.look()
+    }
+
+    /// Whoever remembers clients.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        self.reloader.guard()
     }
 
     /// The rules in force.

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use gateway_config::{Admin, Answers, System, load};
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
 use super::Running;
 
 /// No answer of the admin listener is longer.
-const LONGEST: usize = 16 << 20;
+const LONGEST: usize = 1 << 30;
 
 /// Where it is and what it wants to be shown.
 struct Door {
@@ -59,6 +59,7 @@ pub(super) async fn ask(
     gateway: &Running,
     method: Method,
     path: &str,
+    body: Bytes,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let Door { address, token } = door(gateway)?;
     match address {
@@ -66,20 +67,19 @@ pub(super) async fn ask(
             let io = UnixStream::connect(&socket).await;
             let io =
                 io.with_context(|| format!("no gateway answers at unix:{}", socket.display()))?;
-            over(io, method, path, token).await
+            over(io, (method, path, body), token).await
         }
         Address::Tcp(address) => {
             let io = TcpStream::connect(address).await;
             let io = io.with_context(|| format!("no gateway answers at {address}"))?;
-            over(io, method, path, token).await
+            over(io, (method, path, body), token).await
         }
     }
 }
 
 async fn over(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    method: Method,
-    path: &str,
+    (method, path, body): (Method, &str, Bytes),
     token: Option<String>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
@@ -87,7 +87,7 @@ async fn over(
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    let request = request.body(Empty::<Bytes>::new())?;
+    let request = request.body(Full::new(body))?;
     let answer = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = Limited::new(body, LONGEST);

@@ -1,5 +1,6 @@
 //! `status` and `reload`: a running gateway is asked.
 
+use bytes::Bytes;
 use gateway_certs::{Clock, SystemClock};
 use http::Method;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use super::{Exit, Running, admin_client::ask, complain, say, wait};
 use crate::status::Status;
 
 pub(super) fn status(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
-    let (_, body) = wait(ask(gateway, Method::GET, "/status"))?;
+    let (_, body) = wait(ask(gateway, Method::GET, "/status", Bytes::new()))?;
     let status: Status = serde_json::from_slice(&body)?;
     if json {
         say(&serde_json::to_string_pretty(&status)?);
@@ -49,6 +50,7 @@ fn describe(status: &Status, now: i64) -> String {
         lines.push(format!("             {}", problem.replace('\n', "\n             ")));
     }
     lines.push(format!("connections  {}", status.connections));
+    lines.push(format!("banned       {}", status.banned));
     lines.push(format!(
         "refused      {} in the last 5 minutes",
         status.refused_in_the_last_5_minutes
@@ -56,8 +58,9 @@ fn describe(status: &Status, now: i64) -> String {
     lines.join("\n")
 }
 
-pub(super) fn reload(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
-    let (status, body) = wait(ask(gateway, Method::POST, "/reload"))?;
+pub(super) fn reload(gateway: &Running, force: bool, json: bool) -> anyhow::Result<Exit> {
+    let path = if force { "/reload?force" } else { "/reload" };
+    let (status, body) = wait(ask(gateway, Method::POST, path, Bytes::new()))?;
     let outcome: Value = serde_json::from_slice(&body)?;
     if json {
         say(&serde_json::to_string_pretty(&outcome)?);

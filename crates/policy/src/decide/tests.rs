@@ -12,7 +12,7 @@ fn network(name: &str, prefix: &str) -> Arc<Network> {
 }
 
 /// Editor for 192.0.2.0/24, scanners at 198.51.100.0/24 refused, `n8n.test` and `hooks.test`.
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     let team = Who::Networks(vec![network("team", "192.0.2.0/24")]);
     let mut access = Access::new(&team, LINE);
     access.set(Surface::Rest, "community-packages", Who::Nobody, LINE);
@@ -25,6 +25,9 @@ fn policy() -> Policy {
         deny: vec![(network("scanners", "198.51.100.0/24"), LINE)],
         access,
         bodies: Surface::all().map(body).collect(),
+        limits: RateLimits::default(),
+        bans: Bans::default(),
+        mode: Mode::Enforce,
     }
 }
 
@@ -207,4 +210,77 @@ fn a_decision_explains_itself() {
             "access   closed to this client (line 5)",
         ]
     );
+}
+
+/// What is held against a client, whether it passes or not.
+fn offence(policy: &Policy, from: &str, lines: &str) -> Option<Offence> {
+    let client = client(policy, from);
+    let head = head(lines);
+    match policy.decide(Question { head: &head, sni: None, client }) {
+        Ok(permit) => permit.offence(),
+        Err(refusal) => refusal.offence,
+    }
+}
+
+#[test]
+fn what_is_held_against_whom() {
+    let host = "host: n8n.test";
+    for (from, line, expected) in [
+        (STRANGER, "GET /", None),
+        (STRANGER, "GET /rest/settings", None),
+        (STRANGER, "GET /.env", Some(Offence::Probe)),
+        (TEAM, "GET /.env", Some(Offence::Probe)),
+        (TEAM, "GET /workflow/1", None),
+        (STRANGER, "POST /rest/e2e/reset", Some(Offence::Attack)),
+        (STRANGER, "GET /webhook/wp-login.php", None),
+        (STRANGER, "GET /webhook/stripe", None),
+        (STRANGER, "GET /%72est/login", Some(Offence::Malformed)),
+        (STRANGER, "GET //webhook/x", None),
+    ] {
+        assert_eq!(offence(&policy(), from, &format!("{line}\n{host}")), expected, "{line}");
+    }
+    assert_eq!(offence(&policy(), STRANGER, "GET /"), Some(Offence::Malformed), "no host at all");
+}
+
+#[test]
+fn in_a_dry_run_what_would_be_refused_passes_and_is_told() {
+    let policy = Policy { mode: Mode::DryRun, ..policy() };
+    let ask = |from, lines| {
+        let client = client(&policy, from);
+        let head = head(lines);
+        let permit = policy.decide(Question { head: &head, sni: None, client });
+        permit.map(|permit| permit.would().map(|it| it.reason)).map_err(|it| it.reason)
+    };
+    assert_eq!(ask(STRANGER, "GET /\nhost: n8n.test"), Ok(Some(Reason::Closed)));
+    assert_eq!(ask("198.51.100.1", "GET /webhook/x\nhost: n8n.test"), Ok(Some(Reason::Denied)));
+    assert_eq!(ask(TEAM, "GET /\nhost: n8n.test"), Ok(None));
+    let large = "POST /rest/x\nhost: n8n.test\ncontent-length: 999999999";
+    assert_eq!(ask(TEAM, large), Ok(Some(Reason::BodyTooLarge)));
+    // What has no one meaning cannot be forwarded.
+    assert_eq!(ask(TEAM, "GET /%72est\nhost: n8n.test"), Err(Reason::AmbiguousPath));
+    assert_eq!(ask(TEAM, "GET /\nhost: other.test"), Err(Reason::UnknownHost));
+}
+
+#[test]
+fn attempts_are_limited_and_page_loads_are_not() {
+    let quota = crate::Quota { rate: 1, period: std::time::Duration::from_secs(1), burst: 1 };
+    let (per, dry_run, source) = (crate::Per::Client, false, LINE);
+    let strangers = false;
+    let limit = |name: &str| Limit { name: name.into(), per, quota, strangers, dry_run, source };
+    let mut policy = policy();
+    policy.limits.set(Surface::SignIn, "", vec![limit("sign-in")], LINE);
+    policy.limits.set(Surface::SignIn, "owner", vec![limit("owner")], LINE);
+    policy.limits.set(Surface::Webhook, "", vec![limit("webhook")], LINE);
+    for (line, expected) in [
+        ("POST /rest/login", Some("sign-in")),
+        ("GET /rest/login", None),
+        ("POST /rest/owner/setup", Some("owner")),
+        ("GET /webhook/x", Some("webhook")),
+        ("GET /rest/workflows", None),
+    ] {
+        let (client, head) = (client(&policy, TEAM), head(&format!("{line}\nhost: n8n.test")));
+        let permit = policy.decide(Question { head: &head, sni: None, client });
+        let permit = permit.unwrap_or_else(|it| panic!("{line}: {it:?}"));
+        assert_eq!(permit.limits().first().map(|it| &*it.name), expected, "{line}");
+    }
 }

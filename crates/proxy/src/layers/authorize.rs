@@ -6,7 +6,7 @@ use gateway_policy::{Permit, Question};
 use http::Request;
 use tower::{Layer, layer::layer_fn};
 
-use super::Identified;
+use super::{Identified, budget::would_refuse};
 use crate::{Exchange, Failure, Serve};
 
 #[derive(Debug)]
@@ -73,7 +73,11 @@ where
         let (head, body) = request.into_parts();
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let permit = exchange.rules.policy.decide(Question { head: &head, sni, client })?;
-        exchange.located(Some(permit.surface()));
+        exchange.permitted(&permit);
+        if let Some(would) = permit.would() {
+            let rule = would.source.map(|source| source.to_string());
+            would_refuse(&exchange, would.reason, rule);
+        }
         let request = Request::from_parts(head, body);
         self.inner.serve(Permitted { request, permit, exchange }).await
     }

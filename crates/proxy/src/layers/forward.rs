@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Permitted;
 use crate::{
-    Answer, Connect, Exchange, Failure, Fault, Guarded, Live, Serve,
+    Answer, Connect, Exchange, Failure, Fault, Live, Serve,
     stack::Means,
     tunnel::{Claim, Tunnel},
     upstream::Pool,
@@ -19,7 +19,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct Forward<C, B> {
-    pool: Pool<C, Guarded<B>>,
+    pool: Pool<C, B>,
     rules: Live,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -33,8 +33,8 @@ where
         + Unpin
         + 'static,
 {
-    pub(crate) fn new(means: Means<C>) -> Self {
-        let Means { rules, telemetry, connect, tasks, stop } = means;
+    pub(crate) fn new<W>(means: Means<C, W>) -> Self {
+        let Means { rules, telemetry, connect, tasks, stop, warden: _ } = means;
         Self { pool: Pool::new(connect, telemetry), rules, tasks, stop }
     }
 
@@ -49,7 +49,7 @@ where
     }
 }
 
-impl<C, B> Serve<Permitted<Guarded<B>>> for Forward<C, B>
+impl<C, B> Serve<Permitted<B>> for Forward<C, B>
 where
     C: Connect,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
@@ -60,7 +60,7 @@ where
     type Response = Response<Answer>;
     type Error = Failure;
 
-    async fn serve(&self, permitted: Permitted<Guarded<B>>) -> Result<Response<Answer>, Failure> {
+    async fn serve(&self, permitted: Permitted<B>) -> Result<Response<Answer>, Failure> {
         let (mut request, permit, exchange) = permitted.into_parts();
         let upgrade =
             permit.upgrade().then(|| (Claim::of(&request), hyper::upgrade::on(&mut request)));

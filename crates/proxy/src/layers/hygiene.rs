@@ -10,7 +10,7 @@ use http::{
 };
 use tower::{Layer, layer::layer_fn};
 
-use super::{Permitted, rescue::REQUEST_ID};
+use super::{Permitted, device, rescue::REQUEST_ID};
 use crate::{Exchange, Failure, Serve};
 
 #[derive(Debug)]
@@ -123,6 +123,7 @@ fn onward<B>(request: &mut Request<B>, permit: &Permit, exchange: &Exchange) {
     strip_hop(headers);
     strip_spoofed(headers);
     join_cookies(headers);
+    device::strip(headers);
     if permit.upgrade() {
         headers.insert(header::UPGRADE, WEBSOCKET);
         headers.insert(header::CONNECTION, UPGRADE);

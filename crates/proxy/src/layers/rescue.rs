@@ -5,15 +5,22 @@ use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use gateway_n8n::Surface;
-use gateway_policy::Refusal;
+use gateway_policy::{Reason, Refusal};
 use gateway_telemetry::{Panicked, Refused, UpstreamFault};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tower::{Layer, layer::layer_fn};
 
 use super::Recorded;
-use crate::{Answer, Exchange, Failure, Fault, Serve, failure::chain, page};
+use crate::{
+    Answer, Exchange, Failure, Fault, Serve,
+    failure::{Spent, chain},
+    page,
+};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// A year, as browsers' preload lists ask for; subdomains are the operator's own business.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -45,6 +52,7 @@ where
         let mut response = match outcome {
             Ok(Ok(response)) => response,
             Ok(Err(Failure::Refused(refusal))) => refused(refusal, &exchange),
+            Ok(Err(Failure::Limited(refusal, spent))) => limited(refusal, &spent, &exchange),
             Ok(Err(Failure::Faulty(fault, why))) => faulty(fault, &*why, &exchange),
             Err(panic) => panicked(&*panic, &exchange),
         };
@@ -59,7 +67,7 @@ where
 }
 
 fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
-    let Refusal { reason, surface, source } = refusal;
+    let Refusal { reason, surface, source, offence: _ } = refusal;
     let surface = surface.or_else(|| exchange.surface());
     exchange.located(surface);
     exchange.failed(reason.name());
@@ -71,10 +79,35 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
         rule: source.map(|source| source.to_string()),
     });
     let mut response = page::answer(reason.status(), reason.text(), exchange);
-    // Where one message cannot be understood, the next one on the connection cannot be either.
-    // HTTP/2 frames its messages, and forbids the field.
-    if reason.status() == StatusCode::BAD_REQUEST && !exchange.is_h2() {
+    // Where one message cannot be understood, the next one on the connection cannot be either; a
+    // banned client is to connect again, and be dropped. HTTP/2 forbids the field.
+    let last = reason.status() == StatusCode::BAD_REQUEST || reason == Reason::Banned;
+    if last && !exchange.is_h2() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Says when to come again: never at once, and not everybody at the same moment.
+///
+/// Source: RFC 9110 10.2.3 (`Retry-After`), draft-ietf-httpapi-ratelimit-headers-10.
+fn limited(refusal: Refusal, spent: &Spent, exchange: &Arc<Exchange>) -> Response<Answer> {
+    let mut response = refused(refusal, exchange);
+    let Spent { limit, wait } = spent;
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    let jitter = u128::from(exchange.id().number()) % (seconds / 5 + 2);
+    let again = seconds + jitter;
+    let (name, quota) = (&limit.name, limit.quota);
+    let window = quota.period.as_secs().max(1);
+    let fields = [
+        (header::RETRY_AFTER, again.to_string()),
+        (RATE_LIMIT, format!("\"{name}\";r=0;t={again}")),
+        (RATE_LIMIT_POLICY, format!("\"{name}\";q={};w={window}", quota.rate)),
+    ];
+    for (field, value) in fields {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(field, value);
+        }
     }
     response
 }

@@ -1,0 +1,135 @@
+//! The limits in force and their budgets. A budget outlives a reload, unless its own line changed.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use gateway_ledger::{KEYS, Limiter};
+use gateway_policy::{Limit, Per, RateLimits, SIGNED_IN_TIMES};
+use gateway_proxy::Whose;
+
+/// The budgets of one limit.
+#[derive(Clone, Debug)]
+struct Budgets {
+    usual: Arc<Limiter>,
+    /// For clients whose session n8n takes for good.
+    wide: Option<Arc<Limiter>>,
+}
+
+impl Budgets {
+    fn of(limit: &Limit) -> Self {
+        let budgets = |quota| Arc::new(Limiter::new(quota, KEYS));
+        let wide = (limit.per == Per::Client).then(|| limit.quota.times(SIGNED_IN_TIMES));
+        Self { usual: budgets(limit.quota), wide: wide.map(budgets) }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Limiter>> {
+        std::iter::once(&self.usual).chain(&self.wide)
+    }
+}
+
+/// The limits in force, by their names.
+#[derive(Debug, Default)]
+pub(super) struct Limiters {
+    by_name: RwLock<HashMap<Arc<str>, Budgets>>,
+    hasher: RandomState,
+}
+
+impl Limiters {
+    /// Takes over other limits; gives back the names of those that are no more.
+    pub(super) fn adopt(&self, limits: &RateLimits) -> Vec<Arc<str>> {
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        let mut old = std::mem::take(&mut *by_name);
+        for limit in limits.iter() {
+            let same = old.remove(&limit.name).filter(|it| it.usual.quota() == limit.quota);
+            by_name.insert(Arc::clone(&limit.name), same.unwrap_or_else(|| Budgets::of(limit)));
+        }
+        old.into_keys().collect()
+    }
+
+    /// Charges one request to a budget.
+    pub(super) fn charge(
+        &self,
+        limit: &Limit,
+        whose: Whose<'_>,
+        wide: bool,
+    ) -> Result<(), Duration> {
+        let key = self.key(whose);
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        // A request that began before a reload may bring a limit that is no more.
+        let Some(budgets) = by_name.get(&limit.name) else { return Ok(()) };
+        let limiter = budgets.wide.as_ref().filter(|_| wide).unwrap_or(&budgets.usual);
+        limiter.charge(key).map_err(|spent| spent.wait)
+    }
+
+    fn key(&self, whose: Whose<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        match whose {
+            Whose::Client(client) => client.hash(&mut hasher),
+            Whose::Account(account) => account.hash(&mut hasher),
+            Whose::Path(path) => path.to_ascii_lowercase().hash(&mut hasher),
+            Whose::All => {}
+        }
+        hasher.finish()
+    }
+
+    /// Forgets the keys whose budgets are whole again.
+    pub(super) fn sweep(&self) {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.values().flat_map(Budgets::all).for_each(|limiter| limiter.sweep());
+    }
+
+    /// How many keys are remembered.
+    pub(super) fn keys(&self) -> usize {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.values().flat_map(Budgets::all).map(|limiter| limiter.keys()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_n8n::Surface;
+    use gateway_policy::{Quota, Source};
+
+    use super::*;
+
+    fn limits(rate: u32) -> RateLimits {
+        let (per, period) = (Per::Client, Duration::from_secs(3600));
+        let quota = Quota { rate, period, burst: rate };
+        let (name, strangers, dry_run, source) = ("x".into(), false, false, Source::Default);
+        let limit = Limit { name, per, quota, strangers, dry_run, source };
+        let mut limits = RateLimits::default();
+        limits.set(Surface::Webhook, "", vec![limit], Source::Default);
+        limits
+    }
+
+    #[tokio::test]
+    async fn a_budget_outlives_a_reload_unless_its_line_changed() {
+        let limiters = Limiters::default();
+        let whose = Whose::Client([192, 0, 2, 1].into());
+        let charge = |limits: &RateLimits| {
+            limiters.charge(limits.iter().next().unwrap(), whose, false).is_ok()
+        };
+        limiters.adopt(&limits(1));
+        assert!(charge(&limits(1)) && !charge(&limits(1)));
+        assert!(limiters.adopt(&limits(1)).is_empty());
+        assert!(!charge(&limits(1)), "the same line, the same budget");
+        limiters.adopt(&limits(2));
+        assert!(charge(&limits(2)), "another line, another budget");
+        assert_eq!(limiters.adopt(&RateLimits::default()), ["x".into()]);
+        assert!(charge(&limits(2)), "a limit that is no more");
+    }
+
+    #[tokio::test]
+    async fn a_session_widens_the_budget() {
+        let (limiters, limits) = (Limiters::default(), limits(1));
+        limiters.adopt(&limits);
+        let limit = limits.iter().next().unwrap();
+        let whose = Whose::Client([192, 0, 2, 1].into());
+        let passes = |wide| (0..20).filter(|_| limiters.charge(limit, whose, wide).is_ok()).count();
+        assert_eq!((passes(false), passes(true)), (1, 10));
+    }
+}

@@ -1,0 +1,53 @@
+//! Where what is remembered outlives the process. The trait is narrow, so that another store than
+//! a file can take its place.
+
+mod sqlite;
+
+use std::net::IpAddr;
+
+use gateway_policy::Past;
+use ipnet::IpNet;
+
+pub use sqlite::Sqlite;
+
+use crate::{Banned, Visitor};
+
+/// What a store keeps, and what has changed in it: nothing stands for what is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A ban.
+    Ban(IpNet, Option<Banned>),
+    /// A client's bans so far.
+    Past(IpAddr, Option<Past>),
+    /// A client that has signed in.
+    Visitor(IpAddr, Option<Visitor>),
+}
+
+/// What went wrong with a store.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StoreError(#[from] Box<dyn std::error::Error + Send + Sync>);
+
+impl StoreError {
+    /// Of whatever went wrong.
+    pub fn new(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(why.into())
+    }
+}
+
+/// A store. It is called from a thread of its own and may take its time.
+pub trait Store: Send + 'static {
+    /// Everything that it keeps.
+    ///
+    /// # Errors
+    ///
+    /// A store that cannot be read. What cannot be understood in it is left out.
+    fn load(&mut self) -> Result<Vec<Change>, StoreError>;
+
+    /// Makes all changes or none of them; they are durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// A store that cannot be written: full, read-only, gone. The same changes come again.
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+}

@@ -1,0 +1,327 @@
+//! A store in one file, by SQLite: it has outlived more power failures than anything we could
+//! write.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use gateway_n8n::Surface;
+use gateway_policy::{Ban, Jail, Note, Offence, Past, Timestamp};
+use ipnet::IpNet;
+use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Store, StoreError};
+use crate::{Account, Banned, ByHand, Visitor};
+
+/// A file of SQLite's. It is opened when it is needed, and again after a failure.
+#[derive(Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    connection: Option<Connection>,
+}
+
+/// The first form of the file.
+const FORM: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS bans (
+        net TEXT PRIMARY KEY, jail TEXT NOT NULL, because TEXT NOT NULL, since INTEGER NOT NULL,
+        until INTEGER NOT NULL, nth INTEGER NOT NULL, notes TEXT NOT NULL, who TEXT, why TEXT
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pasts (
+        client TEXT PRIMARY KEY, count INTEGER NOT NULL, began TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS visitors (
+        client TEXT PRIMARY KEY, address TEXT NOT NULL, at INTEGER NOT NULL, accounts TEXT NOT NULL
+    ) WITHOUT ROWID;
+";
+
+/// A note, as the file has it.
+#[derive(Deserialize, Serialize)]
+struct Noted {
+    at: i64,
+    offence: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    surface: Option<String>,
+    request: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    account: Option<u64>,
+}
+
+impl Sqlite {
+    /// The file `state.db` in `folder`.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { path: folder.join("state.db"), connection: None }
+    }
+
+    fn open(&mut self) -> Result<&mut Connection, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => match connect(&self.path) {
+                Err(why) if is_broken(&why) => {
+                    self.put_aside()?;
+                    connect(&self.path).map_err(StoreError::new)?
+                }
+                other => other.map_err(StoreError::new)?,
+            },
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// A file that is no database is kept for a person to look at, and does not keep the gateway
+    /// from remembering.
+    fn put_aside(&self) -> Result<(), StoreError> {
+        let aside = self.path.with_extension("db.broken");
+        fs::rename(&self.path, &aside).map_err(StoreError::new)?;
+        tracing::error!(file = %aside.display(), "the state was broken and is put aside");
+        Ok(())
+    }
+}
+
+fn is_broken(why: &rusqlite::Error) -> bool {
+    let code = why.sqlite_error_code();
+    matches!(code, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    if let Some(folder) = path.parent() {
+        // If it cannot be made, opening fails and says so.
+        drop(fs::create_dir_all(folder));
+    }
+    let connection = Connection::open(path)?;
+    // Alone with its file: no shared memory, which network file systems lack. A commit is on disk
+    // when it returns.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch(TABLES)?;
+    connection.pragma_update(None, "user_version", FORM)?;
+    Ok(connection)
+}
+
+impl Store for Sqlite {
+    fn load(&mut self) -> Result<Vec<Change>, StoreError> {
+        let load = |connection: &Connection| -> rusqlite::Result<Vec<Change>> {
+            let mut all = Vec::new();
+            all.extend(rows(connection, "SELECT * FROM bans", ban)?);
+            all.extend(rows(connection, "SELECT * FROM pasts", past)?);
+            all.extend(rows(connection, "SELECT * FROM visitors ORDER BY at", visitor)?);
+            Ok(all)
+        };
+        match load(self.open()?) {
+            Err(why) if is_broken(&why) => {
+                self.connection = None;
+                self.put_aside()?;
+                load(self.open()?).map_err(StoreError::new)
+            }
+            loaded => loaded.map_err(StoreError::new),
+        }
+    }
+
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let write = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            for change in changes {
+                make(&transaction, change)?;
+            }
+            transaction.commit()
+        };
+        let written = write(self.open()?);
+        if written.is_err() {
+            // A disk that was full may have room for a new start.
+            self.connection = None;
+        }
+        written.map_err(StoreError::new)
+    }
+}
+
+fn rows(
+    connection: &Connection,
+    query: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<Option<Change>>,
+) -> rusqlite::Result<Vec<Change>> {
+    let mut statement = connection.prepare(query)?;
+    let rows = statement.query_map([], |row| read(row))?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+fn text(row: &Row<'_>, name: &str) -> rusqlite::Result<String> {
+    row.get(name)
+}
+
+fn ban(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
+    let (net, notes) = (text(row, "net")?, text(row, "notes")?);
+    let (jail, because) = (text(row, "jail")?, text(row, "because")?);
+    let who: Option<String> = row.get("who")?;
+    let why: Option<String> = row.get("why")?;
+    let (since, until) = (Timestamp(row.get("since")?), Timestamp(row.get("until")?));
+    let nth = row.get("nth")?;
+    let understood = || {
+        let net: IpNet = net.parse().ok()?;
+        let (jail, because) = (Jail::named(&jail)?, Jail::named(&because)?);
+        let notes = serde_json::from_str::<Vec<Noted>>(&notes).unwrap_or_default();
+        let notes = notes.into_iter().filter_map(note).collect();
+        let ban = Ban { jail, because, since, until, nth, notes, dry_run: false };
+        let by_hand = who.map(|who| ByHand { who, why: why.unwrap_or_default() });
+        Some(Change::Ban(net, Some(Banned { net, ban, by_hand })))
+    };
+    Ok(understood())
+}
+
+fn note(noted: Noted) -> Option<Note> {
+    let Noted { at, offence, surface, request, account } = noted;
+    let (at, offence) = (Timestamp(at), Offence::named(&offence)?);
+    let surface = surface.and_then(|name| Surface::named(&name));
+    Some(Note { at, offence, surface, request, account })
+}
+
+fn past(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
+    let (client, began, count) = (text(row, "client")?, text(row, "began")?, row.get("count")?);
+    let began: VecDeque<i64> = serde_json::from_str(&began).unwrap_or_default();
+    let began = began.into_iter().map(Timestamp).collect();
+    let client: Option<IpAddr> = client.parse().ok();
+    Ok(client.map(|client| Change::Past(client, Some(Past { count, began }))))
+}
+
+fn visitor(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
+    let (client, address) = (text(row, "client")?, text(row, "address")?);
+    let (at, accounts) = (Timestamp(row.get("at")?), text(row, "accounts")?);
+    let accounts: Vec<u64> = serde_json::from_str(&accounts).unwrap_or_default();
+    let accounts = accounts.into_iter().map(Account).collect();
+    let understood = || {
+        let (client, address) = (client.parse().ok()?, address.parse().ok()?);
+        Some(Change::Visitor(client, Some(Visitor { address, at, accounts })))
+    };
+    Ok(understood())
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn make(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
+    let run = |statement: &str, values: &[&dyn rusqlite::ToSql]| {
+        transaction.prepare(statement)?.execute(values).map(|_| ())
+    };
+    match change {
+        Change::Ban(net, None) => run("DELETE FROM bans WHERE net = ?", params![net.to_string()]),
+        Change::Ban(net, Some(Banned { ban, by_hand, .. })) => {
+            let noted = |note: &Note| Noted {
+                at: note.at.0,
+                offence: note.offence.name().to_owned(),
+                surface: note.surface.map(|surface| surface.name().to_owned()),
+                request: note.request,
+                account: note.account,
+            };
+            let notes = json(&ban.notes.iter().map(noted).collect::<Vec<_>>());
+            run(
+                "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    net.to_string(),
+                    ban.jail.name(),
+                    ban.because.name(),
+                    ban.since.0,
+                    ban.until.0,
+                    ban.nth,
+                    notes,
+                    by_hand.as_ref().map(|it| &it.who),
+                    by_hand.as_ref().map(|it| &it.why),
+                ],
+            )
+        }
+        Change::Past(client, None) => {
+            run("DELETE FROM pasts WHERE client = ?", params![client.to_string()])
+        }
+        Change::Past(client, Some(Past { count, began })) => {
+            let began = json(&began.iter().map(|it| it.0).collect::<Vec<_>>());
+            let values = params![client.to_string(), count, began];
+            run("INSERT OR REPLACE INTO pasts VALUES (?, ?, ?)", values)
+        }
+        Change::Visitor(client, None) => {
+            run("DELETE FROM visitors WHERE client = ?", params![client.to_string()])
+        }
+        Change::Visitor(client, Some(Visitor { address, at, accounts })) => {
+            let accounts = json(&accounts.iter().map(|it| it.0).collect::<Vec<_>>());
+            let values = params![client.to_string(), address.to_string(), at.0, accounts];
+            run("INSERT OR REPLACE INTO visitors VALUES (?, ?, ?, ?)", values)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Change> {
+        let note = Note {
+            at: Timestamp(7),
+            offence: Offence::WrongPassword,
+            surface: Some(Surface::SignIn),
+            request: u64::MAX,
+            account: Some(u64::MAX - 1),
+        };
+        let net: IpNet = "2001:db8::/64".parse().unwrap();
+        let ban = Ban {
+            jail: Jail::Recidive,
+            because: Jail::SignIn,
+            since: Timestamp(8),
+            until: Timestamp(9),
+            nth: 3,
+            notes: vec![note],
+            dry_run: false,
+        };
+        let by_hand = Some(ByHand { who: "me".to_owned(), why: "it's \"so\"".to_owned() });
+        let client: IpAddr = "2001:db8::".parse().unwrap();
+        let past = Past { count: 3, began: [Timestamp(1), Timestamp(8)].into() };
+        let address = "2001:db8::7".parse().unwrap();
+        let visitor = Visitor { address, at: Timestamp(5), accounts: vec![Account(u64::MAX)] };
+        vec![
+            Change::Ban(net, Some(Banned { net, ban, by_hand })),
+            Change::Past(client, Some(past)),
+            Change::Visitor(client, Some(visitor)),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        Sqlite::in_folder(folder.path()).write(&all()).unwrap();
+        let mut again = Sqlite::in_folder(folder.path());
+        assert_eq!(again.load().unwrap(), all());
+        let gone = all().into_iter().map(|change| match change {
+            Change::Ban(net, _) => Change::Ban(net, None),
+            Change::Past(client, _) => Change::Past(client, None),
+            Change::Visitor(client, _) => Change::Visitor(client, None),
+        });
+        again.write(&gone.collect::<Vec<_>>()).unwrap();
+        assert_eq!(again.load().unwrap(), []);
+    }
+
+    #[test]
+    fn a_broken_file_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("state.db"), vec![b'x'; 5000]).unwrap();
+        let mut store = Sqlite::in_folder(folder.path());
+        assert_eq!(store.load().unwrap(), []);
+        assert!(folder.path().join("state.db.broken").exists());
+        store.write(&all()).unwrap();
+        assert_eq!(store.load().unwrap(), all());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_had_is_an_error_and_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "").unwrap();
+        let mut store = Sqlite::in_folder(&path);
+        assert!(store.load().is_err() && store.write(&all()).is_err());
+        fs::remove_file(&path).unwrap();
+        store.write(&all()).unwrap();
+        assert_eq!(store.load().unwrap(), all());
+    }
+}

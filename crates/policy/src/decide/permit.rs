@@ -1,0 +1,124 @@
+//! What a decision is: a permit, or a refusal.
+
+use std::sync::Arc;
+
+use gateway_n8n::{Attempt, Lifetime, Process, Surface};
+
+use crate::{Client, Limit, Offence, Reason, Source};
+
+/// That a request may pass, and how. Only [`Policy::decide`] makes one.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    pub(super) surface: Surface,
+    pub(super) authority: String,
+    pub(super) body_limit: u64,
+    pub(super) upgrade: bool,
+    pub(super) key: Client,
+    pub(super) limits: Arc<[Limit]>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) session: bool,
+    pub(super) offence: Option<Offence>,
+    pub(super) would: Option<Refusal>,
+}
+
+/// That a request may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// The surface that was asked for, if that far was come.
+    pub surface: Option<Surface>,
+    /// What of the policy refused it, if a rule did.
+    pub source: Option<Source>,
+    /// What is held against the client for it, if anything is.
+    pub offence: Option<Offence>,
+}
+
+impl Refusal {
+    /// A refusal, with the offence that its reason is on that surface.
+    #[must_use]
+    pub fn new(reason: Reason, surface: Option<Surface>, source: Option<Source>) -> Self {
+        Self { reason, surface, source, offence: reason.offence(surface) }
+    }
+}
+
+/// A decision.
+pub type Verdict = Result<Permit, Refusal>;
+
+impl Permit {
+    /// The surface that may be reached.
+    #[must_use]
+    pub fn surface(&self) -> Surface {
+        self.surface
+    }
+
+    /// How long the exchange may live.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        match (self.surface.row().lifetime, self.upgrade) {
+            // Without an upgrade the same surfaces answer with streams.
+            (Lifetime::Upgrade, false) => Lifetime::Stream,
+            (lifetime, _) => lifetime,
+        }
+    }
+
+    /// Which n8n process serves it in queue mode.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        self.surface.row().process
+    }
+
+    /// The public host as the policy spells it, with the port that the client used.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The largest body in bytes.
+    #[must_use]
+    pub fn body_limit(&self) -> u64 {
+        self.body_limit
+    }
+
+    /// Whether the request may become a WebSocket.
+    #[must_use]
+    pub fn upgrade(&self) -> bool {
+        self.upgrade
+    }
+
+    /// Who may pass.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.key
+    }
+
+    /// What it has to keep to.
+    #[must_use]
+    pub fn limits(&self) -> &Arc<[Limit]> {
+        &self.limits
+    }
+
+    /// What it tries to prove, if it tries anything.
+    #[must_use]
+    pub fn attempt(&self) -> Option<Attempt> {
+        self.attempt
+    }
+
+    /// Whether 200 or 304 in answer shows that n8n took the client's session for good.
+    #[must_use]
+    pub fn could_show_session(&self) -> bool {
+        self.session
+    }
+
+    /// What is held against the client although it passes: n8n has nothing there.
+    #[must_use]
+    pub fn offence(&self) -> Option<Offence> {
+        self.offence
+    }
+
+    /// Why it would not pass if the policy were in force and not only told.
+    #[must_use]
+    pub fn would(&self) -> Option<Refusal> {
+        self.would
+    }
+}

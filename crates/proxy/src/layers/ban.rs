@@ -1,0 +1,39 @@
+//! A client that is banned goes no further. Whoever comes straight to the gateway is dropped
+//! before this, when it connects; this is for those behind a trusted proxy, and for connections
+//! that are older than the ban.
+
+use gateway_policy::Reason;
+use tower::{Layer, layer::layer_fn};
+
+use super::Identified;
+use crate::{Failure, Serve, Warden};
+
+#[derive(Debug)]
+pub(crate) struct Ban<W, S> {
+    warden: W,
+    inner: S,
+}
+
+impl<W: Warden, S> Ban<W, S> {
+    pub(crate) fn layer(warden: W) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { warden: warden.clone(), inner })
+    }
+}
+
+impl<B, W, S> Serve<Identified<B>> for Ban<W, S>
+where
+    B: Send + 'static,
+    W: Warden,
+    S: Serve<Identified<B>, Error = Failure>,
+{
+    type Response = S::Response;
+    type Error = Failure;
+
+    async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
+        let exchange = &identified.exchange;
+        if self.warden.turns_away(&exchange.case(), &exchange.rules).await {
+            return Err(Reason::Banned.into());
+        }
+        self.inner.serve(identified).await
+    }
+}

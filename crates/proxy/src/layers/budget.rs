@@ -1,0 +1,95 @@
+//! The budget: how often what may be asked. Accounts are charged later, when the form has been
+//! read.
+
+use gateway_policy::{Limit, Mode, Per, Reason, Refusal};
+use gateway_telemetry::WouldRefuse;
+use tower::{Layer, layer::layer_fn};
+
+use super::{Permitted, device};
+use crate::{Exchange, Failure, Rules, Serve, Warden, Whose, failure::Spent};
+
+#[derive(Debug)]
+pub(crate) struct Budget<W, S> {
+    warden: W,
+    inner: S,
+}
+
+impl<W: Warden, S> Budget<W, S> {
+    pub(crate) fn layer(warden: W) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { warden: warden.clone(), inner })
+    }
+}
+
+impl<B, W, S> Serve<Permitted<B>> for Budget<W, S>
+where
+    B: Send + 'static,
+    W: Warden,
+    S: Serve<Permitted<B>, Error = Failure>,
+{
+    type Response = S::Response;
+    type Error = Failure;
+
+    async fn serve(&self, mut permitted: Permitted<B>) -> Result<S::Response, Failure> {
+        let (request, permit, exchange) = permitted.parts_mut();
+        let client = permit.client();
+        for limit in permit.limits().iter() {
+            let whose = match limit.per {
+                Per::Client => Whose::Client(client.key),
+                Per::Path => Whose::Path(request.uri().path()),
+                Per::All => Whose::All,
+                Per::Account => continue,
+            };
+            let known = || {
+                let device = device::cookie(request.headers());
+                self.warden.knows(client, device.as_ref(), None, &exchange.rules)
+            };
+            if limit.strangers && known() {
+                continue;
+            }
+            charge(&self.warden, limit, whose, exchange)?;
+        }
+        self.inner.serve(permitted).await
+    }
+}
+
+/// Charges a request to a limit.
+///
+/// # Errors
+///
+/// The refusal, unless the limit only tells.
+pub(super) fn charge(
+    warden: &impl Warden,
+    limit: &Limit,
+    whose: Whose<'_>,
+    exchange: &Exchange,
+) -> Result<(), Failure> {
+    let told = |outcome| exchange.telemetry().metrics.rate_limited(&limit.name, outcome);
+    let Err(wait) = warden.charge(limit, whose) else {
+        told("allowed");
+        return Ok(());
+    };
+    let reason = if limit.strangers { Reason::SignInLimited } else { Reason::RateLimited };
+    if limit.dry_run || is_dry(&exchange.rules) {
+        told("would_refuse");
+        would_refuse(exchange, reason, Some(limit.name.to_string()));
+        return Ok(());
+    }
+    told("refused");
+    let refusal = Refusal::new(reason, exchange.surface(), Some(limit.source));
+    Err(Failure::Limited(refusal, Spent { limit: limit.clone(), wait }))
+}
+
+fn is_dry(rules: &Rules) -> bool {
+    rules.policy.mode == Mode::DryRun
+}
+
+/// Says what a dry run lets pass.
+pub(super) fn would_refuse(exchange: &Exchange, reason: Reason, rule: Option<String>) {
+    exchange.telemetry().say(&WouldRefuse {
+        request_id: exchange.id().to_string(),
+        client: exchange.client().address,
+        surface: exchange.surface().map(gateway_n8n::Surface::name),
+        reason,
+        rule,
+    });
+}

@@ -1,0 +1,90 @@
+//! What was refused and what n8n answered becomes an offence, or a success, for the warden.
+//!
+//! n8n's answer is read as it passes: nothing waits for it but its own last bytes.
+
+use std::sync::Arc;
+
+use gateway_n8n::{Answered, Attempt, Outcome};
+use http::{HeaderMap, Response, StatusCode, header};
+use tower::{Layer, layer::layer_fn};
+
+use super::{Identified, device};
+use crate::{Answer, Exchange, Failure, Serve, Warden, body::Tap};
+
+#[derive(Debug)]
+pub(crate) struct Witness<W, S> {
+    warden: W,
+    inner: S,
+}
+
+impl<W: Warden, S> Witness<W, S> {
+    pub(crate) fn layer(warden: W) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { warden: warden.clone(), inner })
+    }
+
+    /// Takes down what n8n made of an attempt: at once where its status tells, else when its
+    /// body has passed.
+    fn attempted(
+        &self,
+        attempt: Attempt,
+        response: Response<Answer>,
+        exchange: &Arc<Exchange>,
+    ) -> Response<Answer> {
+        let (mut head, body) = response.into_parts();
+        let (status, warden) = (head.status, self.warden.clone());
+        if attempt.needs_body(status) {
+            let exchange = Arc::clone(exchange);
+            let tap = Tap::new(move |body| {
+                let outcome = outcome(attempt, status, &HeaderMap::new(), body);
+                warden.attempted(&exchange.case(), outcome, None, &exchange.rules);
+            });
+            return Response::from_parts(head, body.tapped(tap));
+        }
+        let outcome = outcome(attempt, status, &head.headers, b"");
+        let device = exchange.device();
+        let signed = warden.attempted(&exchange.case(), outcome, device, &exchange.rules);
+        if let Some(cookie) = signed.as_ref().and_then(device::set_cookie) {
+            head.headers.append(header::SET_COOKIE, cookie);
+        }
+        Response::from_parts(head, body)
+    }
+}
+
+fn outcome(attempt: Attempt, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
+    let body = &*String::from_utf8_lossy(body);
+    attempt.outcome(Answered { status, headers, body })
+}
+
+impl<B, W, S> Serve<Identified<B>> for Witness<W, S>
+where
+    B: Send + 'static,
+    W: Warden,
+    S: Serve<Identified<B>, Response = Response<Answer>, Error = Failure>,
+{
+    type Response = Response<Answer>;
+    type Error = Failure;
+
+    async fn serve(&self, identified: Identified<B>) -> Result<Response<Answer>, Failure> {
+        let exchange = Arc::clone(&identified.exchange);
+        let served = self.inner.serve(identified).await;
+        let offence = match &served {
+            Err(Failure::Refused(refusal) | Failure::Limited(refusal, _)) => refusal.offence,
+            Ok(_) | Err(Failure::Faulty(..)) => exchange.offence(),
+        };
+        if let Some(offence) = offence {
+            let mut case = exchange.case();
+            if let Err(Failure::Refused(refusal) | Failure::Limited(refusal, _)) = &served {
+                case.surface = refusal.surface.or(case.surface);
+            }
+            self.warden.offended(&case, offence, &exchange.rules);
+        }
+        let response = served?;
+        if exchange.shows_session(response.status()) {
+            self.warden.has_session(exchange.client());
+        }
+        Ok(match exchange.case().attempt {
+            Some(attempt) => self.attempted(attempt, response, &exchange),
+            None => response,
+        })
+    }
+}

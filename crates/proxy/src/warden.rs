@@ -1,0 +1,81 @@
+//! What the layers ask of whatever remembers clients, and tell it.
+
+use std::{net::IpAddr, time::Duration};
+
+use gateway_n8n::{Attempt, Outcome, Surface};
+use gateway_policy::{Client, Limit, Offence};
+use http::HeaderValue;
+
+use crate::Rules;
+
+/// What is known of a request, for whoever remembers its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The request's id.
+    pub request: u64,
+    /// Who asks.
+    pub client: Client,
+    /// The surface, if one was found.
+    pub surface: Option<Surface>,
+    /// What it tries to prove.
+    pub attempt: Option<Attempt>,
+    /// The account or the key that it names, as a keyed hash.
+    pub account: Option<u64>,
+    /// Whether the client or its device has signed in to the account before.
+    pub known: bool,
+}
+
+/// Whose budget is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'w> {
+    /// A client's, by its key.
+    Client(IpAddr),
+    /// An account's, as a keyed hash.
+    Account(u64),
+    /// A path's.
+    Path(&'w str),
+    /// Everybody's.
+    All,
+}
+
+/// Whoever remembers clients.
+pub trait Warden: Clone + Send + Sync + 'static {
+    /// Whether the client is banned. The ban is durable when this returns.
+    fn turns_away(&self, case: &Case, rules: &Rules) -> impl Future<Output = bool> + Send;
+
+    /// Charges one request to a limit's budget.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, if there is nothing left of it.
+    fn charge(&self, limit: &Limit, whose: Whose<'_>) -> Result<(), Duration>;
+
+    /// An account's name, or a key, as a keyed hash.
+    fn account(&self, name: &str) -> u64;
+
+    /// Whether the client or its device, by the device's cookie, has signed in before: to
+    /// `account`, or to any if none is given.
+    fn knows(
+        &self,
+        client: Client,
+        device: Option<&HeaderValue>,
+        account: Option<u64>,
+        rules: &Rules,
+    ) -> bool;
+
+    /// Holds an offence against the client.
+    fn offended(&self, case: &Case, offence: Offence, rules: &Rules);
+
+    /// Takes down what n8n made of an attempt; gives the value of a new cookie for a device that
+    /// has signed in, which was known by `device` before.
+    fn attempted(
+        &self,
+        case: &Case,
+        outcome: Outcome,
+        device: Option<&HeaderValue>,
+        rules: &Rules,
+    ) -> Option<HeaderValue>;
+
+    /// Takes down that n8n took a session of the client's for good.
+    fn has_session(&self, client: Client);
+}

@@ -1,0 +1,106 @@
+//! What is counted of limits, offences, bans and sign-ins.
+
+use gateway_policy::{Jail, Reason};
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Registry};
+
+use super::{Metrics, counter, counters, gauges};
+use crate::names::{label, metric};
+
+#[derive(Debug)]
+pub(super) struct Guarded {
+    rate_limit_requests: IntCounterVec,
+    requests_would_refuse: IntCounterVec,
+    jail_failed: IntCounterVec,
+    jail_banned_current: IntGaugeVec,
+    jail_banned: IntCounterVec,
+    jail_would_ban: IntCounterVec,
+    sign_ins: IntCounterVec,
+    state_write_failures: IntCounter,
+    ledger_keys: IntGaugeVec,
+}
+
+impl Guarded {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let guarded = Self {
+            rate_limit_requests: counters(
+                registry,
+                metric::RATE_LIMIT_REQUESTS,
+                &[label::RULE, label::OUTCOME],
+            )?,
+            requests_would_refuse: counters(
+                registry,
+                metric::REQUESTS_WOULD_REFUSE,
+                &[label::SURFACE, label::REASON],
+            )?,
+            jail_failed: counters(registry, metric::JAIL_FAILED, &[label::JAIL])?,
+            jail_banned_current: gauges(registry, metric::JAIL_BANNED_CURRENT, &[label::JAIL])?,
+            jail_banned: counters(registry, metric::JAIL_BANNED, &[label::JAIL])?,
+            jail_would_ban: counters(registry, metric::JAIL_WOULD_BAN, &[label::JAIL])?,
+            sign_ins: counters(registry, metric::SIGN_INS, &[label::OUTCOME])?,
+            ledger_keys: gauges(registry, metric::LEDGER_KEYS, &[label::KIND])?,
+            state_write_failures: counter(registry, metric::STATE_WRITE_FAILURES)?,
+        };
+        for jail in Jail::all() {
+            guarded.jail_banned.with_label_values(&[jail.name()]);
+            guarded.jail_banned_current.with_label_values(&[jail.name()]);
+        }
+        for jail in Jail::counting() {
+            guarded.jail_failed.with_label_values(&[jail.name()]);
+        }
+        Ok(guarded)
+    }
+}
+
+impl Metrics {
+    /// Counts a request that was charged to a limit: `allowed`, `refused` or `would_refuse`.
+    pub fn rate_limited(&self, rule: &str, outcome: &'static str) {
+        self.guard.rate_limit_requests.with_label_values(&[rule, outcome]).inc();
+    }
+
+    /// Forgets the limits that the policy has no more.
+    pub fn forget_rate_limit(&self, rule: &str) {
+        for outcome in ["allowed", "refused", "would_refuse"] {
+            // Not there is as good as gone.
+            drop(self.guard.rate_limit_requests.remove_label_values(&[rule, outcome]));
+        }
+    }
+
+    pub(crate) fn would_refuse(&self, surface: Option<&'static str>, reason: Reason) {
+        let surface = surface.unwrap_or(label::NO_SURFACE);
+        self.guard.requests_would_refuse.with_label_values(&[surface, reason.name()]).inc();
+    }
+
+    pub(crate) fn jail_failed(&self, jail: Jail) {
+        self.guard.jail_failed.with_label_values(&[jail.name()]).inc();
+    }
+
+    pub(crate) fn jail_banned(&self, jail: Jail) {
+        self.guard.jail_banned.with_label_values(&[jail.name()]).inc();
+    }
+
+    pub(crate) fn jail_would_ban(&self, jail: Jail) {
+        self.guard.jail_would_ban.with_label_values(&[jail.name()]).inc();
+    }
+
+    pub(crate) fn sign_in(&self, outcome: &'static str) {
+        self.guard.sign_ins.with_label_values(&[outcome]).inc();
+    }
+
+    /// Says how many are banned now.
+    pub fn banned(&self, jails: &[(Jail, usize)]) {
+        for (jail, count) in jails {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            self.guard.jail_banned_current.with_label_values(&[jail.name()]).set(count);
+        }
+    }
+
+    /// Says how much is remembered of clients: `limits`, `offenders` or `offences`.
+    pub fn ledger(&self, kind: &'static str, keys: usize) {
+        let keys = i64::try_from(keys).unwrap_or(i64::MAX);
+        self.guard.ledger_keys.with_label_values(&[kind]).set(keys);
+    }
+
+    pub(crate) fn state_write_failed(&self) {
+        self.guard.state_write_failures.inc();
+    }
+}

@@ -1,0 +1,82 @@
+//! Signing in, as n8n 2.40.7 answers it.
+//!
+//! Every address with an `@` has an account whose password is `right`. Those that begin with `mfa`
+//! have a second factor, whose code is `123456`. The session's cookie is `n8n-auth=good`, the API
+//! key `good`.
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
+use serde_json::{Map, Value, json};
+
+/// What n8n answers at `head`'s path; nothing if nobody signs in there.
+pub(super) fn answer(head: &request::Parts, body: &[u8]) -> Option<Response<String>> {
+    let path = head.uri.path().to_ascii_lowercase();
+    let (method, headers) = (&head.method, &head.headers);
+    match (method, path.trim_end_matches('/')) {
+        (&Method::POST, "/rest/login") => Some(login(&form(headers, body))),
+        (&Method::GET, "/rest/login") => Some(if has_session(headers) {
+            said(StatusCode::OK, &json!({ "data": {} }))
+        } else {
+            said(StatusCode::UNAUTHORIZED, &json!({ "status": "error", "message": "Unauthorized" }))
+        }),
+        (&Method::POST, "/rest/forgot-password") => Some(said(StatusCode::OK, &json!({}))),
+        (_, "/rest/resolve-password-token" | "/rest/change-password") => {
+            Some(said(StatusCode::NOT_FOUND, &json!({ "code": 404, "message": "" })))
+        }
+        (_, "/rest/invitations/accept" | "/rest/resolve-signup-token") => {
+            let wrong = json!({ "code": 400, "message": "Invalid invite URL" });
+            Some(said(StatusCode::BAD_REQUEST, &wrong))
+        }
+        (_, path) if path.starts_with("/api/v1/") => {
+            let good = headers.get("x-n8n-api-key").is_some_and(|key| key == "good");
+            let wrong = json!({ "message": "unauthorized" });
+            (!good).then(|| said(StatusCode::UNAUTHORIZED, &wrong))
+        }
+        _ => None,
+    }
+}
+
+fn has_session(headers: &HeaderMap) -> bool {
+    let cookies = headers.get(header::COOKIE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    cookies.split("; ").any(|it| it == "n8n-auth=good")
+}
+
+fn form(headers: &HeaderMap, body: &[u8]) -> Map<String, Value> {
+    let kind =
+        headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    if kind == "application/x-www-form-urlencoded" {
+        let fields = form_urlencoded::parse(body);
+        return fields.map(|(name, value)| (name.into_owned(), value.into())).collect();
+    }
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
+fn login(form: &Map<String, Value>) -> Response<String> {
+    let field = |name: &str| form.get(name).and_then(Value::as_str).unwrap_or_default();
+    let name = field("emailOrLdapLoginId").trim().to_lowercase();
+    let refused = |code: u16, message: &str| {
+        said(StatusCode::UNAUTHORIZED, &json!({ "code": code, "message": message }))
+    };
+    if !name.contains('@') {
+        let wrong = json!({ "code": 400, "message": "Invalid email address" });
+        return said(StatusCode::BAD_REQUEST, &wrong);
+    }
+    match (field("password"), name.starts_with("mfa"), field("mfaCode")) {
+        ("right", false, _) | ("right", true, "123456") => {
+            let mut answer = said(StatusCode::OK, &json!({ "data": { "email": name } }));
+            let session = HeaderValue::from_static("n8n-auth=good; Path=/; HttpOnly; Secure");
+            answer.headers_mut().insert(header::SET_COOKIE, session);
+            answer
+        }
+        ("right", true, "") => refused(998, "MFA Error"),
+        ("right", true, _) => refused(401, "Invalid mfa token or recovery code"),
+        _ => refused(401, "Wrong username or password. Do you have caps lock on?"),
+    }
+}
+
+fn said(status: StatusCode, body: &Value) -> Response<String> {
+    let mut answer = Response::new(body.to_string());
+    *answer.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer
+}
