@@ -348,7 +348,7 @@ impl Warden for Guard {
             // A key that is good is shown with each request: there is nothing to take down.
             return if attempt == Attempt::SignIn { self.signed_in(case, device) } else { None };
         }
-        if let Some(offence) = Offence::of(outcome) {
+        if let Some(offence) = Offence::of(outcome, case.known) {
             self.failed(case, attempt, offence, rules);
         }
         None

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use gateway_policy::{Ban, Bans, Client, Jail, JailVerdict, Note, SITE_BANS, Timestamp};
+use gateway_policy::{Ban, Bans, Client, Jail, JailVerdict, Note, Timestamp};
 use gateway_telemetry::Telemetry;
 use ipnet::IpNet;
 use lru::LruCache;
@@ -20,10 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Account, Banned, Change, Key, Store, StoreError,
     journal::Journal,
-    key::chance,
     known::Known,
     offenders::{NOTES, OFFENDERS, Offenders},
-    sheet::{Sheet, site_of},
+    sheet::Sheet,
 };
 
 /// How many requests of banned clients are remembered by their id.
@@ -193,8 +192,9 @@ impl Ledger {
     /// Holds an offence against a client, and bans it if that is one too many.
     pub fn note(&self, client: Client, ipv6_prefix: u8, note: Note, bans: &Bans) -> Noted {
         let net = net_of(client, ipv6_prefix);
+        let shared = self.has_session(client.key);
         let mut offenders = locked(&self.offenders);
-        let JailVerdict { counted, ban } = offenders.note(client.key, note, bans, chance());
+        let JailVerdict { counted, ban } = offenders.note(client.key, note, bans, shared);
         let (ban, would) = match ban {
             Some(ban) if ban.dry_run => (None, Some(ban)),
             ban => (ban, None),
@@ -214,9 +214,9 @@ impl Ledger {
     /// The ban of a whole site, once so many of its networks are banned.
     fn site(&self, bans: &[Banned]) -> Option<Banned> {
         let first = bans.first()?;
-        let site = site_of(first.net)?;
-        let others = self.sheet().within(site);
-        (others + 1 >= SITE_BANS).then(|| Banned { net: site, ..first.clone() })
+        // The ban itself is not on the sheet yet.
+        let site = Bans::site(first.net, |site| self.sheet().within(site) + 1)?;
+        Some(Banned { net: site, ..first.clone() })
     }
 
     /// Bans by hand, or on somebody's list.

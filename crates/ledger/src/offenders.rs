@@ -6,6 +6,8 @@ use std::{hash::RandomState, net::IpAddr};
 use gateway_policy::{Bans, JailVerdict, Note, Past, Record};
 use lru::LruCache;
 
+use crate::key::chance;
+
 /// How many clients' offences are remembered at the most.
 pub const OFFENDERS: usize = 100_000;
 
@@ -36,13 +38,13 @@ impl Offenders {
         client: IpAddr,
         note: Note,
         bans: &Bans,
-        chance: f64,
+        shared: bool,
     ) -> JailVerdict {
         let past = || self.pasts.peek(&client).cloned().unwrap_or_default();
         let mut record = self.records.pop(&client).unwrap_or_default();
         record.past = past();
         let before = record.held();
-        let verdict = bans.note(&mut record, note, chance);
+        let verdict = bans.note(&mut record, note, shared, chance());
         self.notes = self.notes - before + record.held();
         if record.held() > 0 {
             self.records.put(client, record);
@@ -132,7 +134,7 @@ mod tests {
             let mut offenders = Offenders::new(50, 100);
             for (at, client) in clients.into_iter().enumerate() {
                 let at = i64::try_from(at).unwrap();
-                offenders.note(IpAddr::from(client.to_be_bytes()), probe(at), &bans(), 0.0);
+                offenders.note(IpAddr::from(client.to_be_bytes()), probe(at), &bans(), false);
                 let (clients, notes) = offenders.sizes();
                 prop_assert!(clients <= 50 && notes <= 100);
                 let counted: usize = offenders.records.iter().map(|(_, it)| it.held()).sum();
@@ -147,13 +149,13 @@ mod tests {
         let (a, b) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         let past = Past { count: 3, ..Past::default() };
         offenders.remember(a, past);
-        offenders.note(a, probe(0), &bans(), 0.0);
-        offenders.note(b, probe(0), &bans(), 0.0);
+        offenders.note(a, probe(0), &bans(), false);
+        offenders.note(b, probe(0), &bans(), false);
         assert!(offenders.record(a).is_none(), "only one is remembered");
         for at in 0..4 {
-            offenders.note(a, probe(at), &bans(), 0.0);
+            offenders.note(a, probe(at), &bans(), false);
         }
-        let ban = offenders.note(a, probe(5), &bans(), 0.0).ban.unwrap();
+        let ban = offenders.note(a, probe(5), &bans(), false).ban.unwrap();
         assert_eq!(ban.nth, 4);
     }
 }

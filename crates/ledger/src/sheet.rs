@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use gateway_policy::{Ban, Timestamp};
+use gateway_policy::{Ban, Timestamp, site_of};
 use ipnet::IpNet;
 
 /// How many bans there are at the most; with one more, the one that ends first ends at once.
@@ -42,15 +42,6 @@ pub(crate) struct Sheet {
     lengths: [HashMap<u8, usize>; 2],
     /// How many bans there are within each IPv6 site.
     sites: HashMap<IpNet, usize>,
-}
-
-/// A site's IPv6 network (RFC 6177).
-const SITE: u8 = 48;
-
-/// The site that `net` is a part of, if it is part of one.
-pub(crate) fn site_of(net: IpNet) -> Option<IpNet> {
-    let part = matches!(net, IpNet::V6(_)) && net.prefix_len() > SITE;
-    if part { IpNet::new(net.addr(), SITE).ok().map(|site| site.trunc()) } else { None }
 }
 
 fn one_more<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {

@@ -11,6 +11,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 pub use offence::{Jail, Offence};
 pub use record::{Ban, Note, Past, Record, Timestamp, Verdict};
 
+use ipnet::IpNet;
+
 use crate::{Network, Source};
 
 /// When a jail bans, and for how long.
@@ -31,6 +33,13 @@ pub struct Sentence {
 impl Sentence {
     /// The largest `max_retry`: so many offences of a client are remembered at the most.
     pub const MAX_RETRY: u16 = 200;
+
+    /// How many offences are too many from an address from which people work in the editor, or
+    /// from another one.
+    fn most(&self, shared: bool) -> u16 {
+        let times = if shared { self.jail.shared() } else { 1 };
+        self.max_retry.saturating_mul(times).min(Self::MAX_RETRY)
+    }
 }
 
 /// How bans grow. fail2ban's `bantime.increment` and its settings, with its own formula:
@@ -59,7 +68,17 @@ const MAX_DOUBLINGS: u32 = 20;
 
 /// So many banned /64 networks within one /48 get the whole /48 banned: a site has a /48 and can
 /// walk through 65,536 of them (RFC 6177).
-pub const SITE_BANS: usize = 8;
+const SITE_BANS: usize = 8;
+
+/// The length of a site's IPv6 prefix (RFC 6177).
+const SITE: u8 = 48;
+
+/// The IPv6 site that `net` is a part of, if it is part of one.
+#[must_use]
+pub fn site_of(net: IpNet) -> Option<IpNet> {
+    let part = matches!(net, IpNet::V6(_)) && net.prefix_len() > SITE;
+    if part { IpNet::new(net.addr(), SITE).ok().map(|site| site.trunc()) } else { None }
+}
 
 /// Everything about bans. By default there are none.
 #[derive(Clone, Debug, Default)]
@@ -90,11 +109,11 @@ impl Bans {
         found.map(|(network, _)| &**network)
     }
 
-    /// Holds an offence against the client with `record`, and says what follows. `chance` is
-    /// between 0 and 1.
+    /// Holds an offence against the client with `record`, and says what follows. `shared` tells
+    /// whether people work in the editor from its address; `chance` is between 0 and 1.
     ///
     /// More than one jail may count it; the verdict is the longest ban among them.
-    pub fn note(&self, record: &mut Record, note: Note, chance: f64) -> Verdict {
+    pub fn note(&self, record: &mut Record, note: Note, shared: bool, chance: f64) -> Verdict {
         let mut verdict = Verdict::default();
         // Whoever shows the same key again guesses nothing: a job whose key has expired.
         let same = |jail| note.offence == Offence::WrongKey && record.has(jail, note.account);
@@ -104,9 +123,10 @@ impl Bans {
             .filter(|it| note.offence.counts_in(it.jail) && !same(it.jail))
             .collect();
         for sentence in jails {
-            let count = record.hold(sentence, note);
+            let most = sentence.most(shared);
+            let count = record.hold(sentence, most, note);
             verdict.counted.push((sentence.jail, count));
-            if count < usize::from(sentence.max_retry) {
+            if count < usize::from(most) {
                 continue;
             }
             let notes = record.take(sentence.jail);
@@ -157,6 +177,12 @@ impl Bans {
         if !recidive.dry_run && until > ban.until {
             (ban.jail, ban.until) = (Jail::Recidive, until);
         }
+    }
+
+    /// The site that is banned with `net`, once so many of its networks are, `net` among them.
+    #[must_use]
+    pub fn site(net: IpNet, banned: impl Fn(IpNet) -> usize) -> Option<IpNet> {
+        site_of(net).filter(|site| banned(*site) >= SITE_BANS)
     }
 
     /// Whether an account's password has leaked, after it was shown `count` times without the

@@ -27,8 +27,8 @@ pub use decide::{Mode, Permit, Policy, Question, Refusal, Step, Steps, Verdict, 
 pub use exempt::Exempt;
 pub use host::{Authority, Hosts, InvalidAuthority, PublicHost};
 pub use jail::{
-    Ban, Bans, Increment, Jail, LONGEST_BAN, Note, Offence, Past, Record, SITE_BANS, Sentence,
-    Timestamp, Verdict as JailVerdict, at_the_latest,
+    Ban, Bans, Increment, Jail, LONGEST_BAN, Note, Offence, Past, Record, Sentence, Timestamp,
+    Verdict as JailVerdict, at_the_latest, site_of,
 };
 pub use limit::{Limit, Per, Quota, RateLimits, SIGNED_IN_TIMES};
 pub use network::{Membership, Network, PrefixSet};

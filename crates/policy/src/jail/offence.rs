@@ -10,6 +10,9 @@ use gateway_n8n::Outcome;
 pub enum Offence {
     /// A sign-in with a wrong password, or for nobody.
     WrongPassword,
+    /// A wrong password from a client or a device that has signed in to the account before: most
+    /// likely its owner's slip.
+    KnownWrongPassword,
     /// A right password without the second factor that its account has.
     NoSecondFactor,
     /// A wrong code or recovery code after a right password.
@@ -66,11 +69,15 @@ struct OffenceRow {
 struct JailRow {
     jail: Jail,
     name: &'static str,
+    /// How many times `max_retry` an address may have behind which people work in the editor: an
+    /// office's slips are many people's.
+    shared: u16,
 }
 
 #[rustfmt::skip]
-static OFFENCES: [OffenceRow; 9] = [
+static OFFENCES: [OffenceRow; 10] = [
     OffenceRow { offence: Offence::WrongPassword, name: "wrong_password", jails: &[Jail::SignIn, Jail::SignInSlow] },
+    OffenceRow { offence: Offence::KnownWrongPassword, name: "known_wrong_password", jails: &[Jail::SignInSlow] },
     OffenceRow { offence: Offence::NoSecondFactor, name: "no_second_factor", jails: &[Jail::LeakedPassword] },
     OffenceRow { offence: Offence::WrongSecondFactor, name: "wrong_second_factor", jails: &[Jail::SecondFactor] },
     OffenceRow { offence: Offence::WrongToken, name: "wrong_token", jails: &[Jail::SignIn, Jail::SignInSlow] },
@@ -83,17 +90,17 @@ static OFFENCES: [OffenceRow; 9] = [
 
 #[rustfmt::skip]
 static JAILS: [JailRow; 11] = [
-    JailRow { jail: Jail::SignIn, name: "sign-in" },
-    JailRow { jail: Jail::SignInSlow, name: "sign-in-slow" },
-    JailRow { jail: Jail::SecondFactor, name: "second-factor" },
-    JailRow { jail: Jail::LeakedPassword, name: "leaked-password" },
-    JailRow { jail: Jail::ApiKey, name: "api-key" },
-    JailRow { jail: Jail::Scan, name: "scan" },
-    JailRow { jail: Jail::Attack, name: "attack" },
-    JailRow { jail: Jail::Flood, name: "flood" },
-    JailRow { jail: Jail::Protocol, name: "protocol" },
-    JailRow { jail: Jail::Recidive, name: "recidive" },
-    JailRow { jail: Jail::Manual, name: "manual" },
+    JailRow { jail: Jail::SignIn, name: "sign-in", shared: 4 },
+    JailRow { jail: Jail::SignInSlow, name: "sign-in-slow", shared: 1 },
+    JailRow { jail: Jail::SecondFactor, name: "second-factor", shared: 4 },
+    JailRow { jail: Jail::LeakedPassword, name: "leaked-password", shared: 1 },
+    JailRow { jail: Jail::ApiKey, name: "api-key", shared: 1 },
+    JailRow { jail: Jail::Scan, name: "scan", shared: 1 },
+    JailRow { jail: Jail::Attack, name: "attack", shared: 1 },
+    JailRow { jail: Jail::Flood, name: "flood", shared: 4 },
+    JailRow { jail: Jail::Protocol, name: "protocol", shared: 1 },
+    JailRow { jail: Jail::Recidive, name: "recidive", shared: 1 },
+    JailRow { jail: Jail::Manual, name: "manual", shared: 1 },
 ];
 
 impl Offence {
@@ -120,10 +127,12 @@ impl Offence {
         self.row().name
     }
 
-    /// What a failed attempt is held against a client as.
+    /// What a failed attempt is held against a client as, which has signed in to the account
+    /// before if it is `known`.
     #[must_use]
-    pub fn of(outcome: Outcome) -> Option<Self> {
+    pub fn of(outcome: Outcome, known: bool) -> Option<Self> {
         match outcome {
+            Outcome::WrongPassword if known => Some(Self::KnownWrongPassword),
             Outcome::WrongPassword => Some(Self::WrongPassword),
             Outcome::NoSecondFactor => Some(Self::NoSecondFactor),
             Outcome::WrongSecondFactor => Some(Self::WrongSecondFactor),
@@ -161,6 +170,12 @@ impl Jail {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         JAILS.iter().find(|row| row.name == name).map(|row| row.jail)
+    }
+
+    /// How many times `max_retry` an address may have from which n8n has lately taken a session.
+    #[must_use]
+    pub fn shared(self) -> u16 {
+        self.row().shared
     }
 
     /// Its name in the policy, in metrics, in logs and on disk.

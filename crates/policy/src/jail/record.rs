@@ -124,8 +124,9 @@ pub struct Verdict {
 const TOLD: usize = 10;
 
 impl Record {
-    /// Holds `note` in a jail, forgets what is older than its `find_time`, and counts.
-    pub(super) fn hold(&mut self, sentence: &Sentence, note: Note) -> usize {
+    /// Holds `note` in a jail, forgets what is older than its `find_time` or more than `most`, and
+    /// counts.
+    pub(super) fn hold(&mut self, sentence: &Sentence, most: u16, note: Note) -> usize {
         let at = self.held.iter().position(|(jail, _)| *jail == sentence.jail);
         let at = at.unwrap_or_else(|| {
             self.held.push((sentence.jail, VecDeque::new()));
@@ -138,7 +139,7 @@ impl Record {
         };
         notes.retain(fresh);
         notes.push_back(note);
-        while notes.len() > usize::from(sentence.max_retry.min(Sentence::MAX_RETRY)) {
+        while notes.len() > usize::from(most) {
             notes.pop_front();
         }
         notes.len()

@@ -26,6 +26,11 @@ pub(super) fn answer(head: &request::Parts, body: &[u8]) -> Option<Response<Stri
             let wrong = json!({ "code": 400, "message": "Invalid invite URL" });
             Some(said(StatusCode::BAD_REQUEST, &wrong))
         }
+        (_, path) if path.starts_with("/webhook/deactivated") => {
+            let wrong =
+                json!({ "code": 404, "message": "The requested webhook is not registered." });
+            Some(said(StatusCode::NOT_FOUND, &wrong))
+        }
         (_, path) if path.starts_with("/api/v1/") => {
             let good = headers.get("x-n8n-api-key").is_some_and(|key| key == "good");
             let wrong = json!({ "message": "unauthorized" });
