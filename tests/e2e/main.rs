@@ -11,11 +11,14 @@
 
 mod access;
 mod attacks;
+mod bans;
 mod bodies;
 mod faults;
 mod hygiene;
+mod limits;
 mod reload;
 mod said;
+mod sign_in;
 mod stop;
 mod tunnel;
 mod wire;

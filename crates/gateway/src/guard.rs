@@ -96,6 +96,11 @@ impl Guard {
         }
     }
 
+    /// Waits until everything that was remembered so far is written, or cannot be.
+    pub async fn settled(&self) {
+        self.0.ledger.settled().await;
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.0.ledger
     }

@@ -60,7 +60,29 @@ impl Gateway {
     ///
     /// The policy's problems.
     pub fn start(policy: &str) -> Result<Self, Invalid> {
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), policy)
+    }
+
+    /// Starts a gateway that can write nothing of what it remembers down, as on a full disk.
+    ///
+    /// # Errors
+    ///
+    /// The policy's problems.
+    pub fn start_without_disk(policy: &str) -> Result<Self, Invalid> {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state).expect("a folder");
+        // SQLite cannot open a folder, and nobody but us takes it away.
+        std::fs::create_dir(state.join("state.db")).expect("a folder");
+        Self::start_in(folder, policy)
+    }
+
+    /// Gives a gateway that was started without it room for its state.
+    pub fn give_disk(&self) {
+        std::fs::remove_dir(self.folder.path().join("state/state.db")).expect("a folder");
+    }
+
+    fn start_in(folder: TempDir, policy: &str) -> Result<Self, Invalid> {
         let file = folder.path().join("policy.yaml");
         std::fs::write(&file, policy).expect("a policy file");
         let (log, lines) = Log::memory(Level::Debug);
@@ -105,6 +127,12 @@ impl Gateway {
     pub fn reload(&mut self, policy: &str) -> Outcome {
         std::fs::write(self.folder.path().join("policy.yaml"), policy).expect("a policy file");
         self.reloader.reload("admin")
+    }
+
+    /// Writes another policy and reads it, even if it shuts everybody out.
+    pub fn force(&mut self, policy: &str) -> Outcome {
+        std::fs::write(self.folder.path().join("policy.yaml"), policy).expect("a policy file");
+        self.reloader.reload_with("admin", true)
     }
 
     /// Looks whether files have changed, as the gateway does each second.
