@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::unreachable,
-    clippy::indexing_slicing,
     clippy::string_slice,
     reason = "a test fails by panicking"
 )]

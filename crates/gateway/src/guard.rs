@@ -132,6 +132,12 @@ impl Guard {
         *self.0.own.write().unwrap_or_else(PoisonError::into_inner) = Own::look();
     }
 
+    /// Takes these for the addresses of this machine, whatever it has: for tests.
+    pub fn own_are(&self, addresses: impl IntoIterator<Item = IpAddr>) {
+        let own = addresses.into_iter().collect();
+        *self.0.own.write().unwrap_or_else(PoisonError::into_inner) = own;
+    }
+
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.0.own.read().unwrap_or_else(PoisonError::into_inner).contains(address)
     }

@@ -94,6 +94,9 @@ impl Gateway {
             Ok(reloader) => reloader,
             Err(why) => return Err(why.downcast::<Invalid>().expect("a problem of the policy")),
         };
+        // The same on each machine.
+        let loopback = ["127.0.0.1", "::1"].map(|it| it.parse().expect("an address"));
+        reloader.guard().own_are(loopback);
         let (settings, telemetry) = (reloader.settings().clone(), reloader.telemetry().clone());
         let proxy_protocol = settings.listen.proxy_protocol;
         let https_port = settings.listen.https.first().map_or(443, SocketAddr::port);

@@ -75,7 +75,7 @@ fn take(world: &mut World, policy: &Policy, script: &Script, line: &Line, step: 
             world.sessions.insert(client.key);
             world.records.entry(client.key).or_default().succeeded(account);
         }
-        outcome.and_then(|outcome| Offence::of(outcome, known)).or(permit.offence())
+        outcome.and_then(|outcome| Offence::of(outcome, known)).or_else(|| permit.offence())
     };
     let surface = Some(permit.surface());
     let note = |offence| Note { at: now, offence, surface, request: 0, account };

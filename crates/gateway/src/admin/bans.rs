@@ -69,6 +69,9 @@ pub(crate) struct Wanted {
     /// Even if it covers a trusted proxy, a network of `bans.never` or this machine.
     #[serde(default)]
     pub(crate) force: bool,
+    /// Leave those out instead of complaining.
+    #[serde(default)]
+    pub(crate) skip: bool,
 }
 
 /// One of them: for so many seconds, or until then.
@@ -184,7 +187,11 @@ pub(crate) async fn add(
             let error = format!("`{}` is neither an address nor a network", one.net);
             Complaint::new(StatusCode::BAD_REQUEST, error, None)
         })?;
-        if let Some(exempt) = policy.covers_exempt(net, &own).filter(|_| !wanted.force) {
+        let exempt = policy.covers_exempt(net, &own).filter(|_| !wanted.force);
+        if wanted.skip && exempt.is_some() {
+            continue;
+        }
+        if let Some(exempt) = exempt {
             let error = format!("{net} would cover {exempt}");
             let hint = "--force bans everybody else in it; that one is let in all the same";
             return Err(Complaint::new(StatusCode::CONFLICT, error, Some(hint)));

@@ -123,7 +123,7 @@ pub(super) fn bans(command: Bans) -> anyhow::Result<Exit> {
             let seconds = Some(lasts.as_secs());
             let ban = |net| WantedBan { net, seconds, until: None };
             let bans = nets.into_iter().map(ban).collect();
-            add(&gateway, &Wanted { bans, reason, force }, json)
+            add(&gateway, &Wanted { bans, reason, force, skip: false }, json)
         }
         Bans::Remove { gateway, who, reason, json } => {
             lift(&gateway, &format!("/bans/{}", encoded(&who)), &reason, json)
@@ -144,7 +144,7 @@ pub(super) fn bans(command: Bans) -> anyhow::Result<Exit> {
                 listed(&file, lasts)?
             };
             let reason = reason.unwrap_or_else(|| format!("imported from {}", file.display()));
-            add(&gateway, &Wanted { bans, reason, force }, json)
+            add(&gateway, &Wanted { bans, reason, force, skip: !force }, json)
         }
     }
 }
@@ -171,7 +171,16 @@ fn listed(file: &PathBuf, lasts: Duration) -> anyhow::Result<Vec<WantedBan>> {
 fn add(gateway: &Running, wanted: &Wanted, json: bool) -> anyhow::Result<Exit> {
     let body = serde_json::to_vec(wanted)?;
     let answer = wait(ask(gateway, Method::POST, "/bans", body.into()))?;
-    told::<Vec<BanView>>(&answer, json, |bans: &Vec<BanView>| lines(bans))
+    let exit = told::<Vec<BanView>>(&answer, json, |bans: &Vec<BanView>| lines(bans))?;
+    let made: Vec<BanView> = serde_json::from_slice(&answer.1).unwrap_or_default();
+    let is_made = |net: ipnet::IpNet| made.iter().any(|ban| ban.net == net);
+    for left_out in
+        wanted.bans.iter().filter(|it| wanted.skip && !net(&it.net).is_some_and(is_made))
+    {
+        let net = &left_out.net;
+        complain(&format!("left out: {net} would cover somebody who is never banned (--force)"));
+    }
+    Ok(exit)
 }
 
 fn lift(gateway: &Running, path: &str, reason: &str, json: bool) -> anyhow::Result<Exit> {

@@ -25,7 +25,7 @@ impl Own {
             .chain(interfaces.iter().map(if_addrs::Interface::ip))
             .chain(gateways_v4(&read("/proc/net/route")))
             .chain(gateways_v6(&read("/proc/net/ipv6_route")));
-        Self(all.map(|address| address.to_canonical()).collect())
+        all.collect()
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
@@ -34,6 +34,12 @@ impl Own {
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.0.iter().copied()
+    }
+}
+
+impl FromIterator<IpAddr> for Own {
+    fn from_iter<I: IntoIterator<Item = IpAddr>>(addresses: I) -> Self {
+        Self(addresses.into_iter().map(|address| address.to_canonical()).collect())
     }
 }
 
