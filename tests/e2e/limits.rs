@@ -52,12 +52,52 @@ async fn budgets_are_shared_by_whom_the_policy_says() {
     let gateway = Gateway::start(&policy(limits)).unwrap();
     assert_eq!(passing(&gateway, STRANGER, "GET /webhook/a", 2).await, 2);
     assert_eq!(passing(&gateway, OTHER, "GET /webhook/a", 2).await, 0, "the path's budget");
+    assert_eq!(passing(&gateway, OTHER, "GET /webhook/%61/", 2).await, 0, "however it is spelled");
+    assert_eq!(passing(&gateway, OTHER, "GET /webhook/A", 1).await, 1, "another webhook's");
     assert_eq!(passing(&gateway, OTHER, "GET /webhook/b", 2).await, 2);
     assert_eq!(passing(&gateway, STRANGER, "GET /form/a", 2).await, 2);
     assert_eq!(passing(&gateway, OTHER, "GET /form/b", 2).await, 0, "everybody's budget");
     assert_eq!(passing(&gateway, STRANGER, "GET /webhook/own", 9).await, 3);
     assert_eq!(passing(&gateway, OTHER, "GET /webhook/own", 9).await, 3);
     assert_eq!(passing(&gateway, OTHER, "GET /webhook/both", 9).await, 1, "each limit holds");
+}
+
+/// The design's own example: what is written for one `per` leaves the others as they are.
+#[tokio::test(start_paused = true)]
+async fn what_is_written_replaces_its_own_per_alone() {
+    let limits = "  sign-in: { per: client, rate: 10/min, burst: 5 }\n";
+    let gateway = Gateway::start(&policy(limits)).unwrap();
+    let names: Vec<String> = gateway
+        .rules()
+        .policy
+        .limits
+        .of(gateway_n8n::Surface::SignIn)
+        .root()
+        .value
+        .iter()
+        .map(|it| format!("{} {}", it.name, it.quota))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "sign-in per account 1/min, burst 2",
+            "sign-in per all 30/min, burst 60",
+            "sign-in per client 10/min, burst 5",
+        ]
+    );
+    let off = "  sign-in: [{ per: all, rate: off }, { per: client, rate: off }]\n";
+    let gateway = Gateway::start(&policy(off)).unwrap();
+    let rules = gateway.rules();
+    let left = &rules.policy.limits.of(gateway_n8n::Surface::SignIn).root().value;
+    assert_eq!(left.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["sign-in per account"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhooks_path_is_no_label() {
+    let gateway = Gateway::start(&policy("  webhook/s3cret: { rate: 1/h }\n")).unwrap();
+    assert_eq!(passing(&gateway, STRANGER, "GET /webhook/s3cret", 2).await, 1);
+    let metrics = gateway.telemetry.exposition();
+    assert!(metrics.contains("rule=\"webhook at 8:3 per client\"") && !metrics.contains("s3cret"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -179,3 +179,55 @@ async fn tokens_and_forgotten_passwords_are_guarded_too() {
     assert_eq!(forgot("192.0.2.2", "OWNER@example.com").await, 429, "one account, one budget");
     assert_eq!(forgot("192.0.2.2", "other@example.com").await, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stolen_device_is_no_free_pass() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let answer = sign_in(&gateway, TEAM, "right").await;
+    let device = answer.headers.get_all("set-cookie").iter().next_back().unwrap();
+    let device = device.to_str().unwrap().split(';').next().unwrap().to_owned();
+    let cookie = format!("content-type: application/json\ncookie: {device}");
+    let mut passed = 0;
+    for n in 10..60 {
+        let from = format!("192.0.2.{n}");
+        let status = post(&gateway, &from, &cookie, form(OWNER, "wrong")).await.status;
+        passed += usize::from(status == StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(passed, 20, "ten times as much as strangers");
+}
+
+/// Behind some container networks everybody comes from the machine's own address.
+#[tokio::test(start_paused = true)]
+async fn where_everybody_has_one_address_nobody_is_known_by_it() {
+    let policy = POLICY.replace("[192.0.2.0/24]", "[127.0.0.1]");
+    let gateway = Gateway::start(&policy).unwrap();
+    assert_eq!(sign_in(&gateway, "127.0.0.1", "right").await.status, StatusCode::OK);
+    gateway.ask("127.0.0.1", "GET /rest/login\ncookie: n8n-auth=good").await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(sign_in(&gateway, "127.0.0.1", "wrong").await.status.as_u16());
+    }
+    assert_eq!(seen, [401, 429, 429]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_guessed_with_head_no_more_than_with_get() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    for n in 0..5 {
+        let path = format!("HEAD /rest/resolve-password-token?token=guess{n}xxxxxxx");
+        assert_eq!(gateway.ask("192.0.2.66", &path).await.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(events(&gateway, "banned").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_claims_a_new_n8n_is_known_from_then_on() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut client = gateway.client(TEAM).await;
+    let setup = json!({ "email": OWNER, "password": "right" }).to_string();
+    let lines = "POST /rest/owner/setup\ncontent-type: application/json";
+    assert_eq!(client.ask_with(lines, setup).await.status, StatusCode::OK);
+    for _ in 0..4 {
+        assert_eq!(sign_in(&gateway, TEAM, "wrong").await.status, StatusCode::UNAUTHORIZED);
+    }
+}

@@ -45,6 +45,11 @@ fn sentence((jail, max_retry, find_time, ban_time): (Jail, u16, u64, u64)) -> Se
 pub(crate) fn bans(raw: raw::Bans, around: &Surroundings<'_>) -> (Bans, bool) {
     let raw::Bans { never, jails, increment, recidive, nftables } = raw;
     let session = around.session;
+    let recidive = match recidive.and_then(|it| it.value).unwrap_or_default() {
+        raw::Switch::Plain(false) => None,
+        raw::Switch::Plain(true) => Some(sentence(RECIDIVE)),
+        raw::Switch::Set(raw) => set(sentence(RECIDIVE), raw, session),
+    };
     let bans = Bans {
         never: never_of(never, around),
         jails: jails_of(jails, session),
@@ -53,11 +58,7 @@ pub(crate) fn bans(raw: raw::Bans, around: &Surroundings<'_>) -> (Bans, bool) {
             raw::Switch::Plain(true) => Some(growing(raw::Increment::default(), session)),
             raw::Switch::Set(raw) => Some(growing(raw, session)),
         },
-        recidive: match recidive.and_then(|it| it.value).unwrap_or_default() {
-            raw::Switch::Plain(false) => None,
-            raw::Switch::Plain(true) => Some(sentence(RECIDIVE)),
-            raw::Switch::Set(raw) => set(sentence(RECIDIVE), raw, session),
-        },
+        recidive,
     };
     (bans, nftables.and_then(|it| it.value).unwrap_or(false))
 }

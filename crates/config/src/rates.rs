@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gateway_n8n::Surface;
-use gateway_policy::{Limit, Per, Quota, RateLimits, Source};
+use gateway_n8n::{Surface, Tail};
+use gateway_policy::{Limit, Per, Place, Quota, RateLimits, Source};
 
 use crate::{
     access::{Surroundings, target},
@@ -75,19 +75,81 @@ pub(crate) fn rate_limits(
             quotas.map(|(per, quota)| limit(surface, &key, per, quota, false, Source::Default));
         limits.set(surface, path, named.collect(), Source::Default);
     }
+    let mut named = Vec::new();
     for (key, list) in raw.and_then(|raw| raw.value).unwrap_or_default().0 {
         let target = target(&key, around);
         let (Some((surface, path)), Some(list)) = (target, list.value) else { continue };
-        let name = key_of(surface, &path);
-        let written = list.0.into_iter().filter_map(|one| written(one, &name, surface, around));
-        limits.set(surface, &path, written.collect(), Source::Written(key.place));
+        if surface == Surface::SignIn && !is_attempted(&path) {
+            let hint =
+                Some("limited are attempts: login, forgot-password, owner/setup …".to_owned());
+            let message = format!("nothing is tried at `sign-in/{path}`");
+            around.session.error(key.place, message, hint);
+        }
+        let label = label(surface, &path, key.place);
+        let merged = merged(&limits, surface, &path, &label, list, around);
+        named.push((surface, path, merged, Source::Written(key.place)));
+    }
+    for (surface, path, merged, source) in named {
+        limits.set(surface, &path, merged, source);
     }
     limits
 }
 
+/// What is written, over the default of the same surface and path: each `per` replaces its own,
+/// and an empty list all of them. What is tried where people sign in has at least the surface's.
+fn merged(
+    defaults: &RateLimits,
+    surface: Surface,
+    path: &str,
+    label: &str,
+    list: OneOrMany<raw::Limit>,
+    around: &Surroundings<'_>,
+) -> Vec<Limit> {
+    if list.0.is_empty() {
+        return Vec::new();
+    }
+    let rules = defaults.of(surface);
+    let own = rules.iter().find(|rule| rule.path == path);
+    let inherited = own.or_else(|| Some(rules.root()).filter(|_| surface == Surface::SignIn));
+    let inherited = inherited.map(|rule| rule.value.iter()).into_iter().flatten();
+    let mut kept: Vec<Limit> = inherited
+        .map(|it| limit(surface, label, it.per, it.quota, it.dry_run, it.source))
+        .collect();
+    let mut seen = Vec::new();
+    for one in list.0 {
+        let place = one.place;
+        let Some((per, written)) = written(one, label, surface, around) else { continue };
+        if seen.contains(&per) {
+            let message = format!("two limits per {} at one place", per.name());
+            around.session.error(place, message, None);
+        }
+        seen.push(per);
+        kept.retain(|it| it.per != per);
+        kept.extend(written);
+    }
+    kept
+}
+
+/// Whether anything is tried below a path of the sign-in surface.
+fn is_attempted(path: &str) -> bool {
+    let tried = DEFAULTS.iter().filter(|it| it.0 == Surface::SignIn).map(|it| it.1);
+    tried.chain(["login"]).any(|it| it == path || it.starts_with(&format!("{path}/")))
+}
+
+/// How a limit is called in metrics and answers. A webhook's path is a secret: its place in the
+/// policy stands for it.
+fn label(surface: Surface, path: &str, place: Place) -> String {
+    if surface.row().tail == Tail::Secret && !path.is_empty() {
+        return format!("{} at {place}", surface.name());
+    }
+    key_of(surface, path)
+}
+
 fn key_of(surface: Surface, path: &str) -> String {
     let slash = if path.is_empty() { "" } else { "/" };
-    format!("{}{slash}{path}", surface.name())
+    // It becomes a text of a structured field (RFC 9651 3.3.3).
+    let plain = path.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\'));
+    format!("{}{slash}{}", surface.name(), plain.collect::<String>())
 }
 
 fn limit(
@@ -103,20 +165,21 @@ fn limit(
     Limit { name, per, quota, strangers, dry_run, source }
 }
 
+/// What one entry says: for whom, and how much; nothing for `rate: off`.
 fn written(
     one: At<raw::Limit>,
-    key: &str,
+    label: &str,
     surface: Surface,
     around: &Surroundings<'_>,
-) -> Option<Limit> {
+) -> Option<(Per, Option<Limit>)> {
     let session = around.session;
     let raw::Limit { per, rate, burst, dry_run } = one.value?;
     let Some(rate) = rate else {
-        let hint = Some("rate: 10/min".to_owned());
-        session.error(one.place, format!("`rate` is missing from `{key}`"), hint);
+        let hint = Some("rate: 10/min, or rate: off".to_owned());
+        session.error(one.place, format!("`rate` is missing from `{label}`"), hint);
         return None;
     };
-    let Rate((rate, period)) = rate.value?;
+    let rate = rate.value?;
     let per_place = per.as_ref().map_or(one.place, |per| per.place);
     let per = match per.and_then(|per| per.value) {
         Some(raw::Per::Client) | None => Per::Client,
@@ -126,9 +189,10 @@ fn written(
     };
     if per == Per::Account && surface != Surface::SignIn {
         let hint = Some("`per: account` works below `sign-in`".to_owned());
-        session.error(per_place, format!("a request to `{key}` names no account"), hint);
+        session.error(per_place, format!("a request to `{label}` names no account"), hint);
         return None;
     }
+    let Rate(Some((rate, period))) = rate else { return Some((per, None)) };
     let burst = match burst {
         Some(At { place, value: Some(0) }) => {
             session.error(place, "nothing would ever pass", Some("burst: 1".to_owned()));
@@ -139,7 +203,8 @@ fn written(
     };
     let dry_run = dry_run.and_then(|it| it.value).unwrap_or(false);
     let quota = Quota { rate, period, burst };
-    Some(limit(surface, key, per, quota, dry_run, Source::Written(one.place)))
+    let source = Source::Written(one.place);
+    Some((per, Some(limit(surface, label, per, quota, dry_run, source))))
 }
 
 #[cfg(test)]

@@ -44,8 +44,9 @@ pub(crate) struct Policy {
     pub(crate) access: Option<At<Keyed<OneOrMany<String>>>>,
     /// Networks that are refused everywhere.
     pub(crate) deny: Option<At<OneOrMany<String>>>,
-    /// How often something may be asked, by surface or by a path below one; the longest path wins
-    /// and replaces what is above it. What is not named has its default; an empty list for none.
+    /// How often something may be asked, by surface or by a path below one; the longest path wins.
+    /// What is written for one `per` replaces the default of that `per` there; an empty list
+    /// switches all of them off.
     pub(crate) rate_limits: Option<At<Keyed<OneOrMany<Limit>>>>,
     /// Who is banned, when, and for how long.
     pub(crate) bans: Option<At<Bans>>,

@@ -70,9 +70,9 @@ text_type!(
 );
 
 text_type!(
-    /// How often: a number, and what it is counted by.
-    Rate((u32, Duration)), "a rate such as `10/min`",
-    { "type": "string", "pattern": "^[1-9][0-9]*/[0-9]*[a-z]+$", "examples": ["10/min", "50/s"] },
+    /// How often: a number, and what it is counted by; `off` for as often as anybody likes.
+    Rate(Option<(u32, Duration)>), "a rate such as `10/min`",
+    { "type": "string", "pattern": "^[1-9][0-9]*/[0-9]*[a-z]+$|^off$", "examples": ["10/min", "50/s"] },
     rate
 );
 
@@ -128,7 +128,10 @@ fn span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(wrong)
 }
 
-fn rate(text: &str) -> Result<(u32, Duration), String> {
+fn rate(text: &str) -> Result<Option<(u32, Duration)>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
     let wrong = || "is not a rate such as `10/min`, `50/s` or `20/5m`".to_owned();
     let (number, period) = text.split_once('/').ok_or_else(wrong)?;
     let number: u32 = number.trim().parse().map_err(|_| wrong())?;
@@ -138,7 +141,7 @@ fn rate(text: &str) -> Result<(u32, Duration), String> {
     if number == 0 || period.is_zero() || period > Duration::from_hours(24 * 366) {
         return Err(wrong());
     }
-    Ok((number, period))
+    Ok(Some((number, period)))
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -168,7 +168,8 @@ impl<D: Door, A: App> Edge<D, A> {
             }
         };
         if let Err(why) = ended {
-            if why.is_parse() {
+            // Whose cookies are too large speaks HTTP all the same.
+            if why.is_parse() && !why.is_parse_too_large() {
                 door.malformed(peer.ip());
             }
             tracing::debug!(%peer, error = %why, "connection");

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use gateway_policy::Connection;
-use http::{Request, Response};
+use http::{Request, Response, header};
 use http_body::Body;
 use hyper::{
     body::Incoming,
@@ -92,15 +92,28 @@ pub(crate) async fn two<A: App>(
         .max_send_buf_size(H2_SEND_BUFFER)
         .keep_alive_interval(H2_PING_EVERY)
         .keep_alive_timeout(H2_PING_EVERY);
-    let service = service_fn(move |request| answer(app.clone(), visit.clone(), request));
+    let last = CancellationToken::new();
+    let ends = last.clone();
+    let service = service_fn(move |request| {
+        let (answer, last) = (answer(app.clone(), visit.clone(), request), last.clone());
+        async move { answer.await.map(|response| unless_last(response, &last)) }
+    });
     let mut serving = pin!(builder.serve_connection(io, service));
     tokio::select! {
         ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = async { tokio::select! { () = stop.cancelled() => {}, () = ends.cancelled() => {} } } => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
     }
+}
+
+/// HTTP/2 has no field that ends a connection: an answer that wants its end gets it by GOAWAY.
+fn unless_last<B>(mut response: Response<B>, last: &CancellationToken) -> Response<B> {
+    if response.headers_mut().remove(header::CONNECTION).is_some_and(|it| it == "close") {
+        last.cancel();
+    }
+    response
 }
 
 /// One request. Boxed, so that a connection that waits for its next request holds nothing of the

@@ -99,7 +99,7 @@ impl Door for Doorkeeper {
 
     async fn admit(&self, peer: IpAddr) -> Result<Self::Pass, &'static str> {
         let rules = Arc::clone(&self.rules.borrow());
-        if self.guard.keeps_out(peer, &rules.policy).await.is_some() {
+        if self.guard.drops(peer, &rules.policy).await {
             return Err("banned");
         }
         let clients = &rules.policy.clients;

@@ -34,8 +34,8 @@ pub(crate) enum Order {
 /// How often files are looked at: a change is in force within two seconds of saving.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often the machine's own addresses are looked at.
-const OWN: Duration = Duration::from_secs(60);
+/// How often what is not needed any more is forgotten.
+const TIDY: Duration = Duration::from_secs(60);
 
 /// How often n8n is asked whether it is ready. Requests find out sooner: they are tried whatever
 /// was known before.
@@ -59,7 +59,7 @@ impl Control {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut alive = interval(signals::watchdog().unwrap_or(LOOK));
-        let mut own = interval(OWN);
+        let mut tidy = interval(TIDY);
         let mut recent = Recent::new();
         loop {
             tokio::select! {
@@ -73,7 +73,7 @@ impl Control {
                     self.reloader.look();
                     self.reloader.guard().sweep();
                 }
-                _ = own.tick() => self.reloader.guard().look_at_own(),
+                _ = tidy.tick() => self.reloader.guard().tidy(),
                 Some(answers) = self.answers.recv() => drop(self.reloader.learn(answers)),
                 Some(order) = self.orders.recv() => match order {
                     // Whoever asked may have gone; the reload has happened all the same.

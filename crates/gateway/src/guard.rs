@@ -16,7 +16,7 @@ use gateway_certs::Clock;
 use gateway_ledger::{Account, Banned, Key, Ledger, Noted, Sqlite, Store, StoreError};
 use gateway_n8n::{Attempt, Outcome, Surface};
 use gateway_policy::{
-    Ban, Bans, Client, Limit, Mode, Note, Offence, Policy, Reason, Timestamp, at_the_latest,
+    Ban, Bans, Client, Count, Limit, Mode, Note, Offence, Policy, Reason, Timestamp,
 };
 use gateway_proxy::{Case, Rules, Warden, Whose};
 use gateway_telemetry::{
@@ -39,8 +39,8 @@ struct Inner {
     own: RwLock<Own>,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
-    /// Where the ledger is written, until somebody keeps it.
-    store: Mutex<Option<Box<dyn Store>>>,
+    /// Where the ledger is written, until somebody keeps it, and whether it could be read.
+    store: Mutex<Option<(Box<dyn Store>, bool)>>,
     /// How often the bans have changed.
     changed: watch::Sender<u64>,
 }
@@ -70,8 +70,8 @@ impl Guard {
         let ledger = Ledger::new(key);
         let mut store: Box<dyn Store> = Box::new(Sqlite::in_folder(folder));
         let now = Timestamp(clock.now());
-        let loaded: Result<(), StoreError> = ledger.load(&mut *store, now, at_the_latest(now));
-        if let Err(why) = loaded {
+        let loaded: Result<(), StoreError> = ledger.load(&mut *store, now);
+        if let Err(why) = &loaded {
             complain(format!("{}: {why}", folder.display()));
         }
         let guard = Self(Arc::new(Inner {
@@ -80,7 +80,7 @@ impl Guard {
             own: RwLock::new(Own::look()),
             clock,
             telemetry,
-            store: Mutex::new(Some(store)),
+            store: Mutex::new(Some((store, loaded.is_ok()))),
             changed: watch::Sender::new(0),
         }));
         guard.has_changed();
@@ -91,14 +91,15 @@ impl Guard {
     /// others.
     pub async fn keep(&self, stop: CancellationToken) {
         let store = self.0.store.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(store) = store {
-            self.0.ledger.keep(store, self.0.telemetry.clone(), stop).await;
+        if let Some((store, loaded)) = store {
+            let (now, telemetry) = (|| self.now(), self.0.telemetry.clone());
+            self.0.ledger.keep(store, loaded, now, telemetry, stop).await;
         }
     }
 
-    /// Waits until everything that was remembered so far is written, or cannot be.
-    pub async fn settled(&self) {
-        self.0.ledger.settled().await;
+    /// Waits until everything that was remembered so far is written, and tells whether it is.
+    pub async fn settled(&self) -> bool {
+        self.0.ledger.settled().await
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -127,11 +128,6 @@ impl Guard {
         own.addresses().collect()
     }
 
-    /// Looks again which addresses this machine has.
-    pub(crate) fn look_at_own(&self) {
-        *self.0.own.write().unwrap_or_else(PoisonError::into_inner) = Own::look();
-    }
-
     /// Takes these for the addresses of this machine, whatever it has: for tests.
     pub fn own_are(&self, addresses: impl IntoIterator<Item = IpAddr>) {
         let own = addresses.into_iter().collect();
@@ -142,22 +138,39 @@ impl Guard {
         self.0.own.read().unwrap_or_else(PoisonError::into_inner).contains(address)
     }
 
-    /// Forgets what has ended, and says so.
+    /// Lifts the bans that have ended, and says so; each second.
     pub fn sweep(&self) {
-        let ended = self.0.ledger.sweep(self.now()).ended;
+        let ended = self.0.ledger.sweep(self.now());
         for banned in &ended {
-            let (net, jail) = (banned.net, banned.ban.jail);
-            self.0.telemetry.say(&Unbanned { net, jail, because: "time", by: None, why: None });
+            self.unbanned(banned, "time", None);
         }
         if !ended.is_empty() {
             self.has_changed();
         }
+    }
+
+    /// Forgets what is not needed any more, and looks again which addresses this machine has; each
+    /// minute.
+    pub(crate) fn tidy(&self) {
+        self.0.ledger.tidy(self.now());
         self.0.limiters.sweep();
         let (clients, offences) = self.0.ledger.sizes();
         let metrics = &self.0.telemetry.metrics;
         metrics.ledger("limits", self.0.limiters.keys());
         metrics.ledger("offenders", clients);
         metrics.ledger("offences", offences);
+        *self.0.own.write().unwrap_or_else(PoisonError::into_inner) = Own::look();
+    }
+
+    fn unbanned(&self, banned: &Banned, because: &'static str, by: Option<(&str, &str)>) {
+        self.0.telemetry.say(&Unbanned {
+            net: banned.net,
+            jail: banned.ban.jail,
+            count: banned.ban.notes.len(),
+            because,
+            by: by.map(|(who, _)| who.to_owned()),
+            why: by.map(|(_, why)| why.to_owned()),
+        });
     }
 
     fn has_changed(&self) {
@@ -191,19 +204,31 @@ impl Guard {
     /// Says that bans were lifted, and by whom.
     pub(crate) fn lifted(&self, bans: &[Arc<Banned>], by: &str, why: &str) {
         for banned in bans {
-            let (by, why) = (Some(by.to_owned()), Some(why.to_owned()));
-            let (net, jail) = (banned.net, banned.ban.jail);
-            self.0.telemetry.say(&Unbanned { net, jail, because: "operator", by, why });
+            self.unbanned(banned, "operator", Some((by, why)));
         }
         if !bans.is_empty() {
             self.has_changed();
         }
     }
 
-    /// The ban that keeps `address` out. It is durable when this returns.
-    pub(crate) async fn keeps_out(&self, address: IpAddr, policy: &Policy) -> Option<Arc<Banned>> {
+    /// Whether a connection from `peer` is dropped. A banned one whose webhooks n8n takes is let
+    /// in: it is turned away where it has no business, and nowhere else.
+    pub(crate) async fn drops(&self, peer: IpAddr, policy: &Policy) -> bool {
+        let key = policy.clients.client(peer).key;
+        self.keeps_out(peer, policy).await.is_some() && !self.0.ledger.is_sender(key)
+    }
+
+    /// The ban that keeps `address` out. It is durable when this returns, or held in memory alone
+    /// because it cannot be.
+    async fn keeps_out(&self, address: IpAddr, policy: &Policy) -> Option<Arc<Banned>> {
         let banned = self.0.ledger.banned(address, self.now())?;
         if policy.mode == Mode::DryRun || self.is_exempt(address, policy) {
+            return None;
+        }
+        // Many people share a site: whoever has signed in there lately is none of the walkers.
+        let client = policy.clients.client(address);
+        let is_site = banned.by_hand.is_none() && !banned.net.addr().eq(&client.key);
+        if is_site && self.0.ledger.knows(client.key, None, self.now()) {
             return None;
         }
         self.0.ledger.settled().await;
@@ -218,7 +243,8 @@ impl Guard {
     pub(crate) fn malformed(&self, peer: IpAddr, policy: &Policy) {
         let client = policy.clients.client(peer);
         let note = self.note(None, None, None, Offence::Malformed);
-        self.hold(client, note, policy);
+        // The events have said it.
+        let _: Option<Count> = self.hold(client, note, policy);
     }
 
     fn note(
@@ -232,23 +258,22 @@ impl Guard {
         Note { at, offence, surface, request: request.unwrap_or_default(), account }
     }
 
-    fn hold(&self, client: Client, note: Note, policy: &Policy) {
+    /// Holds an offence against a client, and tells the first jail that counts it, and its count.
+    fn hold(&self, client: Client, note: Note, policy: &Policy) -> Option<Count> {
         if self.is_exempt(client.address, policy) {
-            return;
+            return None;
         }
-        let Bans { jails, .. } = &policy.bans;
         let prefix = policy.clients.ipv6_prefix;
         let Noted { counted, bans, would } = self.0.ledger.note(client, prefix, note, &policy.bans);
-        for (jail, count) in counted {
-            let sentence = jails.iter().find(|it| it.jail == jail);
+        for Count { jail, count, most } in &counted {
             self.0.telemetry.say(&Offended {
                 request_id: Some(note.request).filter(|it| *it != 0).map(|it| format!("{it:016x}")),
                 client: client.address,
                 surface: note.surface.map(Surface::name),
                 offence: note.offence,
-                jail,
-                count,
-                max_retry: sentence.map_or(0, |it| it.max_retry),
+                jail: *jail,
+                count: *count,
+                max_retry: *most,
             });
         }
         if let Some(Ban { jail, since, until, notes, .. }) = would {
@@ -256,14 +281,33 @@ impl Guard {
             self.0.telemetry.say(&WouldBan { client: client.key, jail, count, seconds });
         }
         self.banned(&bans);
+        counted.first().copied()
     }
 
-    fn signed_in(&self, case: &Case, device: Option<&HeaderValue>) -> Option<HeaderValue> {
+    /// Whether what is known of an address is known of a client: behind some container networks
+    /// and proxies everybody comes from one of these, the owner and the attacker.
+    fn tells_clients_apart(&self, client: Client, policy: &Policy) -> bool {
+        let address = client.address;
+        !self.is_own(address) && !policy.clients.trusted.contains(address)
+    }
+
+    fn signed_in(
+        &self,
+        case: &Case,
+        device: Option<&HeaderValue>,
+        policy: &Policy,
+    ) -> Option<HeaderValue> {
         let (now, account) = (self.now(), case.account.map(Account));
-        self.0.ledger.signed_in(case.client, account, now);
+        let prefix = policy.clients.ipv6_prefix;
+        if self.tells_clients_apart(case.client, policy) {
+            self.0.ledger.signed_in(case.client, prefix, account, now);
+        } else {
+            self.0.ledger.forgive(case.client, prefix, account);
+        }
         self.0.telemetry.say(&SignInSucceeded {
             request_id: format!("{:016x}", case.request),
             client: case.client.address,
+            surface: case.surface.map(Surface::name),
             account: account.map(|it| it.to_string()),
             known: case.known,
         });
@@ -276,34 +320,47 @@ impl Guard {
     fn failed(&self, case: &Case, attempt: Attempt, offence: Offence, rules: &Rules) {
         let account = case.account.map(|it| Account(it).to_string());
         let request_id = format!("{:016x}", case.request);
+        let note = self.note(case.surface, Some(case.request), case.account, offence);
+        let counted = self.hold(case.client, note, &rules.policy);
         self.0.telemetry.say(&SignInFailed {
             request_id: request_id.clone(),
             client: case.client.address,
+            surface: case.surface.map(Surface::name),
             attempt: attempt.name(),
             because: offence,
+            jail: counted.map(|it| it.jail.name()),
+            count: counted.map(|it| it.count),
             account: account.clone(),
             known: case.known,
         });
         if let (Offence::NoSecondFactor, Some(tag)) = (offence, case.account) {
             let count = self.0.ledger.leaked(tag);
             if Bans::is_leak(count) {
-                let client = case.client.address;
-                self.0.telemetry.say(&PasswordLeaked { request_id, client, account, count });
+                self.0.telemetry.say(&PasswordLeaked {
+                    request_id,
+                    client: case.client.address,
+                    surface: case.surface.map(Surface::name),
+                    account,
+                    count,
+                });
             }
         }
-        self.offended(case, offence, rules);
     }
 }
 
 impl Warden for Guard {
-    async fn turns_away(&self, case: &Case, rules: &Rules) -> bool {
-        let address = case.client.address;
-        if let Some(banned) = self.keeps_out(address, &rules.policy).await {
-            self.0.ledger.turned_away(case.request, banned.net);
-            return true;
+    async fn turns_away(&self, case: &Case, path: &str, rules: &Rules) -> bool {
+        let (address, policy) = (case.client.address, &rules.policy);
+        if let Some(banned) = self.keeps_out(address, policy).await {
+            let sender = self.0.ledger.is_sender(case.client.key) && policy.is_public(path);
+            if !sender {
+                self.0.ledger.turned_away(case.request, banned.net);
+            }
+            return !sender;
         }
-        let dry = rules.policy.mode == Mode::DryRun;
-        if let Some(banned) = self.0.ledger.banned(address, self.now()).filter(|_| dry) {
+        if policy.mode == Mode::DryRun
+            && let Some(banned) = self.0.ledger.banned(address, self.now())
+        {
             self.0.telemetry.say(&WouldRefuse {
                 request_id: format!("{:016x}", case.request),
                 client: address,
@@ -318,6 +375,7 @@ impl Warden for Guard {
     fn charge(&self, limit: &Limit, whose: Whose<'_>) -> Result<(), Duration> {
         let wide = match whose {
             Whose::Client(client) => self.0.ledger.has_session(client),
+            Whose::Known(..) => true,
             Whose::Account(_) | Whose::Path(_) | Whose::All => false,
         };
         self.0.limiters.charge(limit, whose, wide)
@@ -337,14 +395,19 @@ impl Warden for Guard {
         let (now, account) = (self.now(), account.map(Account));
         let device = device.and_then(|it| it.to_str().ok());
         let device = || device.map(|it| self.0.ledger.key().device(it, now)).unwrap_or_default();
+        let network = || {
+            self.tells_clients_apart(client, &rules.policy)
+                && self.0.ledger.knows(client.key, account, now)
+        };
         rules.policy.bans.never(client.address).is_some()
-            || self.0.ledger.knows(client.key, account, now)
+            || network()
             || device().iter().any(|it| account.is_none_or(|account| *it == account))
     }
 
     fn offended(&self, case: &Case, offence: Offence, rules: &Rules) {
         let note = self.note(case.surface, Some(case.request), case.account, offence);
-        self.hold(case.client, note, &rules.policy);
+        // The events have said it.
+        let _: Option<Count> = self.hold(case.client, note, &rules.policy);
     }
 
     fn attempted(
@@ -357,7 +420,9 @@ impl Warden for Guard {
         let attempt = case.attempt?;
         if outcome == Outcome::Succeeded {
             // A key that is good is shown with each request: there is nothing to take down.
-            return if attempt == Attempt::SignIn { self.signed_in(case, device) } else { None };
+            let person =
+                matches!(attempt, Attempt::SignIn | Attempt::OwnerSetup | Attempt::MailToken);
+            return if person { self.signed_in(case, device, &rules.policy) } else { None };
         }
         if let Some(offence) = Offence::of(outcome, case.known) {
             self.failed(case, attempt, offence, rules);
@@ -365,7 +430,13 @@ impl Warden for Guard {
         None
     }
 
-    fn has_session(&self, client: Client) {
-        self.0.ledger.session(client.key);
+    fn has_session(&self, client: Client, rules: &Rules) {
+        if self.tells_clients_apart(client, &rules.policy) {
+            self.0.ledger.session(client, self.now());
+        }
+    }
+
+    fn sends(&self, client: Client) {
+        self.0.ledger.sends(client.key);
     }
 }

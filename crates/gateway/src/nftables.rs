@@ -1,10 +1,11 @@
 //! Bans, told to nftables as well: a table with two sets that the operator's own rules drop. The
 //! gateway never adds a rule, and enforces every ban itself all the same.
 
-use std::{fmt::Write, io, process::Stdio, time::Duration};
+use std::{fmt::Write, io, process::Stdio, sync::Arc, time::Duration};
 
 use gateway_ledger::Banned;
-use gateway_policy::Timestamp;
+use gateway_policy::{Mode, Timestamp};
+use gateway_proxy::Live;
 use gateway_telemetry::{NftablesFailed, Telemetry};
 use ipnet::IpNet;
 use tokio::{
@@ -26,18 +27,31 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MOST: usize = 100_000;
 
 /// Tells nftables of every change, until `stop`.
-pub(crate) async fn tell(guard: Guard, telemetry: Telemetry, stop: CancellationToken) {
+pub(crate) async fn tell(
+    guard: Guard,
+    mut rules: Live,
+    telemetry: Telemetry,
+    stop: CancellationToken,
+) {
     let mut changes = guard.changes();
     changes.mark_changed();
     loop {
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
+            changed = rules.changed() => if changed.is_err() { return },
             () = stop.cancelled() => return,
         }
         sleep(GATHER).await;
         changes.mark_unchanged();
-        let bans = guard.ledger().bans();
-        let script = script(bans.iter().map(|it| &**it).take(MOST), guard.now());
+        let policy = Arc::clone(&rules.borrow_and_update());
+        let (bans, own) = (guard.ledger().bans(), guard.own());
+        // The kernel makes no exceptions: a ban that covers somebody who is never banned is ours
+        // alone, and in a dry run there is none.
+        let told = bans.iter().map(|it| &**it).filter(|it| {
+            policy.policy.mode == Mode::Enforce
+                && policy.policy.covers_exempt(it.net, &own).is_none()
+        });
+        let script = script(told.take(MOST), guard.now());
         if let Err(why) = run(&script).await {
             telemetry.say(&NftablesFailed { error: why.to_string() });
         }

@@ -116,7 +116,7 @@ async fn serve(file: &Path, reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow
     stop.cancel();
     let drained = drain(workers, &settings).await;
     // Whatever the last requests brought is written before the end.
-    guard.ledger().settled().await;
+    guard.settled().await;
     keeping.cancel();
     drop(kept.await);
     said.say(&Stopped { drained });
@@ -155,7 +155,8 @@ fn attend(
     let rules = reloader.rules();
     let guard = reloader.guard().clone();
     if reloader.settings().nftables {
-        tasks.spawn(nftables::tell(guard.clone(), telemetry.clone(), stop.clone()));
+        let (guard, rules) = (guard.clone(), reloader.rules());
+        tasks.spawn(nftables::tell(guard, rules, telemetry.clone(), stop.clone()));
     }
     let desk = Desk { telemetry: telemetry.clone(), rules, orders, guard, token, local };
     tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));

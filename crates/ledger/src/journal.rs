@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{Change, Store, StoreError};
 
 /// How long to wait before a store that failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+pub(crate) const RETRY: Duration = Duration::from_secs(5);
 
-/// So many changes are written in one go.
-const BATCH: usize = 10_000;
+/// How long somebody waits for a store that does not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// When a change was made: the how manyth it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +32,7 @@ pub(crate) struct Entry(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Ban(IpNet),
-    Past(IpAddr),
+    Past(IpNet),
     Visitor(IpAddr),
 }
 
@@ -57,13 +57,17 @@ struct Waiting {
 pub(crate) struct Journal {
     waiting: Mutex<Waiting>,
     wake: Notify,
+    /// How far everything is durable.
     settled: watch::Sender<Entry>,
+    /// Whether the store fails.
+    failing: watch::Sender<bool>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
         let settled = watch::Sender::new(Entry::default());
-        Self { waiting: Mutex::default(), wake: Notify::new(), settled }
+        let failing = watch::Sender::new(false);
+        Self { waiting: Mutex::default(), wake: Notify::new(), settled, failing }
     }
 }
 
@@ -73,55 +77,65 @@ impl Journal {
     }
 
     /// Takes changes down to be written soon.
-    pub(crate) fn post(&self, changes: impl IntoIterator<Item = Change>) -> Entry {
+    pub(crate) fn post(&self, changes: impl IntoIterator<Item = Change>) {
         let mut waiting = self.waiting();
         waiting.last.0 += 1;
         for change in changes {
             waiting.changes.insert(change.subject(), change);
         }
         self.wake.notify_one();
-        waiting.last
     }
 
-    /// The last change that was taken down.
-    pub(crate) fn latest(&self) -> Entry {
-        self.waiting().last
+    /// Waits until everything so far is durable, and tells whether it is. A store that fails, or
+    /// does not answer, keeps nobody waiting.
+    pub(crate) async fn settled(&self) -> bool {
+        let entry = self.waiting().last;
+        if *self.settled.borrow() >= entry {
+            return true;
+        }
+        let mut settled = self.settled.subscribe();
+        let mut failing = self.failing.subscribe();
+        tokio::select! {
+            biased;
+            done = settled.wait_for(|settled| *settled >= entry) => done.is_ok(),
+            // The sender lives as long as this does.
+            _ = failing.wait_for(|failing| *failing) => false,
+            () = sleep(PATIENCE) => false,
+        }
     }
 
-    /// Waits until everything up to `entry` is durable, or cannot be made so for now: a store that
-    /// fails keeps nobody waiting.
-    pub(crate) async fn settled(&self, entry: Entry) {
-        // The sender lives as long as this does.
-        drop(self.settled.subscribe().wait_for(|settled| *settled >= entry).await);
+    /// Says whether the store fails.
+    pub(crate) fn set_failing(&self, failing: bool) {
+        self.failing.send_replace(failing);
     }
 
-    /// Whether everything up to `entry` has been settled.
-    pub(crate) fn is_settled(&self, entry: Entry) -> bool {
-        *self.settled.borrow() >= entry
-    }
-
-    /// Writes what is taken down, until `stop` and everything is written or cannot be.
+    /// Writes what is taken down, until `stop` and everything is written or cannot be. If the store
+    /// loses what it kept, `everything` is written again.
     pub(crate) async fn keep(
         &self,
-        store: Box<dyn Store>,
-        telemetry: Telemetry,
-        stop: CancellationToken,
+        store: &Arc<Mutex<Box<dyn Store>>>,
+        telemetry: &Telemetry,
+        stop: &CancellationToken,
+        everything: impl Fn() -> Vec<Change>,
     ) {
-        let store = Arc::new(Mutex::new(store));
         let mut failing = false;
         loop {
             let (batch, up_to) = self.take();
             if batch.is_empty() {
+                self.settle(up_to);
                 tokio::select! {
+                    // What was taken down before the end is written before the end.
+                    biased;
                     () = self.wake.notified() => continue,
                     () = stop.cancelled() => return,
                 }
             }
             let batch = Arc::new(batch);
-            match write(&store, &batch).await {
+            match write(store, &batch).await {
                 Ok(()) => {
                     if std::mem::take(&mut failing) {
                         telemetry.say(&StateRecovered {});
+                        self.set_failing(false);
                     }
                     self.settle(up_to);
                 }
@@ -129,7 +143,11 @@ impl Journal {
                     let first = !std::mem::replace(&mut failing, true);
                     telemetry.say(&StateWriteFailed { error: why.to_string(), first });
                     self.give_back(&batch);
-                    self.settle(self.waiting().last);
+                    self.set_failing(true);
+                    if why.is_lost() {
+                        self.post(everything());
+                        continue;
+                    }
                     tokio::select! {
                         () = sleep(RETRY) => {}
                         () = stop.cancelled() => return,
@@ -147,14 +165,10 @@ impl Journal {
         });
     }
 
-    /// What is written next, and how far that goes.
+    /// Everything that is to be written, and how far that goes.
     fn take(&self) -> (Vec<Change>, Entry) {
         let mut waiting = self.waiting();
-        if waiting.changes.len() <= BATCH {
-            return (std::mem::take(&mut waiting.changes).into_values().collect(), waiting.last);
-        }
-        let first = std::iter::from_fn(|| waiting.changes.pop_first());
-        (first.take(BATCH).map(|(_, change)| change).collect(), Entry::default())
+        (std::mem::take(&mut waiting.changes).into_values().collect(), waiting.last)
     }
 
     /// Takes back what could not be written, unless there is something newer.
@@ -210,7 +224,11 @@ mod tests {
     }
 
     fn forget(n: u8) -> Change {
-        Change::Past([192, 0, 2, n].into(), None)
+        Change::Past(IpNet::from(IpAddr::from([192, 0, 2, n])), None)
+    }
+
+    fn boxed(list: &List) -> Arc<Mutex<Box<dyn Store>>> {
+        Arc::new(Mutex::new(Box::new(list.clone())))
     }
 
     fn telemetry() -> (Telemetry, Arc<Mutex<Vec<u8>>>) {
@@ -220,16 +238,15 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_settled_is_written() {
-        let (journal, list, stop) =
-            (Arc::new(Journal::default()), List::default(), CancellationToken::new());
-        let (store, ends, (telemetry, _)) = (Box::new(list.clone()), stop.clone(), telemetry());
-        let keeper = Arc::clone(&journal);
-        let kept = async move { keeper.keep(store, telemetry, ends).await };
+        let (journal, list) = (Journal::default(), List::default());
+        let stop = CancellationToken::new();
+        let (telemetry, _) = telemetry();
+        let store = boxed(&list);
+        let kept = journal.keep(&store, &telemetry, &stop, Vec::new);
         let asks = async {
             for n in 0..20 {
-                let entry = journal.post([forget(n)]);
-                journal.settled(entry).await;
-                assert!(journal.is_settled(entry));
+                journal.post([forget(n)]);
+                assert!(journal.settled().await);
                 assert!(list.kept.lock().unwrap().contains(&forget(n)));
             }
             stop.cancel();
@@ -240,18 +257,19 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_fails_keeps_nobody_waiting_and_gets_everything_later() {
         pause();
-        let (journal, list, stop) =
-            (Arc::new(Journal::default()), List::default(), CancellationToken::new());
-        let (store, ends, (telemetry, lines)) = (Box::new(list.clone()), stop.clone(), telemetry());
+        let (journal, list) = (Journal::default(), List::default());
+        let stop = CancellationToken::new();
+        let (telemetry, lines) = telemetry();
         *list.broken.lock().unwrap() = true;
-        let keeper = Arc::clone(&journal);
-        let said = telemetry.clone();
-        let kept = async move { keeper.keep(store, telemetry, ends).await };
+        let store = boxed(&list);
+        let kept = journal.keep(&store, &telemetry, &stop, Vec::new);
         let asks = async {
             let began = Instant::now();
-            journal.settled(journal.post([forget(1), forget(2)])).await;
-            assert_eq!(began.elapsed(), Duration::ZERO);
-            journal.settled(journal.post([forget(3)])).await;
+            for changes in [vec![forget(1), forget(2)], vec![forget(3)]] {
+                journal.post(changes);
+                assert!(!journal.settled().await);
+                assert_eq!(began.elapsed(), Duration::ZERO);
+            }
             assert!(list.kept.lock().unwrap().is_empty());
             *list.broken.lock().unwrap() = false;
             sleep(RETRY * 2).await;
@@ -262,7 +280,8 @@ mod tests {
         let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
         assert!(text.contains("state_write_failed") && text.contains("no space left"), "{text}");
         assert!(text.contains("state_recovered"), "{text}");
-        assert!(said.exposition().contains("gateway_state_write_failures_total 2"));
+        let failures = "gateway_state_write_failures_total 1";
+        assert!(telemetry.exposition().contains(failures), "{}", telemetry.exposition());
     }
 
     #[test]

@@ -21,6 +21,9 @@ const ACCOUNTS: usize = 16;
 /// How long n8n's last word on a client's session counts.
 const SESSION: Duration = Duration::from_hours(1);
 
+/// How long a webhook that was taken tells of its sender.
+const SENDS: Duration = Duration::from_hours(24);
+
 /// A client that has signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visitor {
@@ -36,6 +39,8 @@ pub struct Visitor {
 pub(crate) struct Known {
     visitors: LruCache<IpAddr, Visitor, RandomState>,
     sessions: LruCache<IpAddr, Instant, RandomState>,
+    /// Who sends webhooks that n8n takes.
+    senders: LruCache<IpAddr, Instant, RandomState>,
     /// How often each account's password was shown without its second factor, and when last.
     leaks: LruCache<u64, (u32, Instant), RandomState>,
 }
@@ -44,7 +49,13 @@ impl Default for Known {
     fn default() -> Self {
         let visitors = LruCache::unbounded_with_hasher(RandomState::new());
         let sessions = LruCache::unbounded_with_hasher(RandomState::new());
-        Self { visitors, sessions, leaks: LruCache::unbounded_with_hasher(RandomState::new()) }
+        let senders = LruCache::unbounded_with_hasher(RandomState::new());
+        Self {
+            visitors,
+            sessions,
+            senders,
+            leaks: LruCache::unbounded_with_hasher(RandomState::new()),
+        }
     }
 }
 
@@ -90,6 +101,23 @@ impl Known {
         if self.sessions.len() > CLIENTS {
             self.sessions.pop_lru();
         }
+    }
+
+    /// Takes down that a webhook of `client`'s was taken.
+    pub(crate) fn sends(&mut self, client: IpAddr) {
+        self.senders.put(client, Instant::now());
+        if self.senders.len() > CLIENTS {
+            self.senders.pop_lru();
+        }
+    }
+
+    pub(crate) fn is_sender(&self, client: IpAddr) -> bool {
+        self.senders.peek(&client).is_some_and(|at| at.elapsed() < SENDS)
+    }
+
+    /// Everybody who has signed in, the one who did longest ago first.
+    pub(crate) fn visitors(&self) -> impl Iterator<Item = (IpAddr, &Visitor)> {
+        self.visitors.iter().rev().map(|(client, visitor)| (*client, visitor))
     }
 
     pub(crate) fn has_session(&self, client: IpAddr) -> bool {

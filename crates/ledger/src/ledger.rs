@@ -1,4 +1,9 @@
 //! Everything that is remembered of clients, and how it is asked for.
+//!
+//! Locks are taken in this order: offenders, sheet, known, journal.
+
+mod keeping;
+mod people;
 
 use std::{
     fmt,
@@ -11,25 +16,27 @@ use std::{
     time::Duration,
 };
 
-use gateway_policy::{Ban, Bans, Client, Jail, JailVerdict, Note, Timestamp};
-use gateway_telemetry::Telemetry;
+use gateway_policy::{Ban, Bans, Client, Count, Jail, Note, Offender, Timestamp, site_of};
 use ipnet::IpNet;
 use lru::LruCache;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Account, Banned, Change, Key, Store, StoreError,
+    Banned, Change, Key,
     journal::Journal,
     known::Known,
     offenders::{NOTES, OFFENDERS, Offenders},
     sheet::Sheet,
 };
 
-/// How many requests of banned clients are remembered by their id.
-const TURNED_AWAY: usize = 10_000;
+/// Of how many banned clients requests are remembered by their ids, and how many of each.
+const TURNED_AWAY: usize = 2_000;
+const IDS: usize = 16;
 
-/// How long a client's bans are held against it after the last one began.
-const FORGOTTEN: Duration = Duration::from_hours(7 * 24);
+/// How long a client's bans are held against it after the last one has ended.
+pub const FORGOTTEN: Duration = Duration::from_hours(30 * 24);
+
+/// A clock that goes back by less than this is only being corrected.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// What is remembered of clients.
 pub struct Ledger {
@@ -39,26 +46,21 @@ pub struct Ledger {
     any: AtomicBool,
     offenders: Mutex<Offenders>,
     known: RwLock<Known>,
-    turned_away: Mutex<LruCache<u64, IpNet, RandomState>>,
+    turned_away: Mutex<LruCache<IpNet, Vec<u64>, RandomState>>,
+    /// When it was swept last.
+    swept: Mutex<Timestamp>,
     journal: Journal,
 }
 
 /// What followed from an offence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Noted {
-    /// Each jail that counted it, and its count.
-    pub counted: Vec<(Jail, usize)>,
+    /// Each jail that counted it.
+    pub counted: Vec<Count>,
     /// The bans that it brought: of the client, and of the site it walks through.
     pub bans: Vec<Arc<Banned>>,
     /// A ban that would have been, in a dry run.
     pub would: Option<Ban>,
-}
-
-/// What has ended by itself.
-#[derive(Clone, Debug, Default)]
-pub struct Swept {
-    /// Bans.
-    pub ended: Vec<Arc<Banned>>,
 }
 
 impl fmt::Debug for Ledger {
@@ -88,6 +90,7 @@ impl Ledger {
             offenders: Mutex::new(Offenders::new(OFFENDERS, NOTES)),
             known: RwLock::default(),
             turned_away: Mutex::new(LruCache::unbounded_with_hasher(RandomState::new())),
+            swept: Mutex::default(),
             journal: Journal::default(),
         }
     }
@@ -114,45 +117,6 @@ impl Ledger {
         &self.key
     }
 
-    /// Takes over what a store kept. What has ended since then, or would end after `latest`
-    /// because a clock was set back, is cut.
-    pub fn restore(&self, changes: Vec<Change>, now: Timestamp, latest: Timestamp) {
-        let (mut sheet, mut offenders) = (self.sheet_mut(), locked(&self.offenders));
-        let mut known = self.known_mut();
-        for change in changes {
-            match change {
-                Change::Ban(_, Some(mut banned)) if banned.ban.until > now => {
-                    banned.ban.until = banned.ban.until.min(latest);
-                    drop(sheet.insert(banned));
-                }
-                Change::Past(client, Some(past)) => drop(offenders.remember(client, past)),
-                Change::Visitor(client, Some(visitor)) => drop(known.restore(client, visitor)),
-                Change::Ban(..) | Change::Past(..) | Change::Visitor(..) => {}
-            }
-        }
-        self.any.store(sheet.len() > 0, Ordering::Release);
-    }
-
-    /// Reads what `store` kept.
-    ///
-    /// # Errors
-    ///
-    /// A store that cannot be read; the ledger is as it was.
-    pub fn load(
-        &self,
-        store: &mut dyn Store,
-        now: Timestamp,
-        latest: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.restore(store.load()?, now, latest);
-        Ok(())
-    }
-
-    /// Writes what changes to `store`, until `stop` and everything is written.
-    pub async fn keep(&self, store: Box<dyn Store>, telemetry: Telemetry, stop: CancellationToken) {
-        self.journal.keep(store, telemetry, stop).await;
-    }
-
     /// The ban of `address`, if it is banned.
     #[must_use]
     pub fn banned(&self, address: IpAddr, now: Timestamp) -> Option<Arc<Banned>> {
@@ -162,18 +126,20 @@ impl Ledger {
         self.sheet().find(address, now).cloned()
     }
 
-    /// Waits until every ban so far is durable, or the store has failed.
-    pub async fn settled(&self) {
-        let now = self.journal.latest();
-        if !self.journal.is_settled(now) {
-            self.journal.settled(now).await;
-        }
+    /// Waits until everything so far is durable, and tells whether it is: a store that fails, or
+    /// does not answer, keeps nobody waiting.
+    pub async fn settled(&self) -> bool {
+        self.journal.settled().await
     }
 
-    /// Remembers that the request `id` was turned away because of the ban of `net`.
+    /// Remembers that the request `id` was turned away because of the ban of `net`. Somebody who
+    /// asks again and again does not make others' requests forgotten.
     pub fn turned_away(&self, id: u64, net: IpNet) {
         let mut turned_away = locked(&self.turned_away);
-        turned_away.put(id, net);
+        let ids = turned_away.get_or_insert_mut(net, Vec::new);
+        if ids.len() < IDS {
+            ids.push(id);
+        }
         if turned_away.len() > TURNED_AWAY {
             turned_away.pop_lru();
         }
@@ -182,58 +148,65 @@ impl Ledger {
     /// The ban that the request `id` was turned away by, or that it was a part of.
     #[must_use]
     pub fn by_request(&self, id: u64) -> Option<Arc<Banned>> {
-        let net = locked(&self.turned_away).peek(&id).copied();
+        let turned_away = locked(&self.turned_away);
+        let net = turned_away.iter().find(|(_, ids)| ids.contains(&id)).map(|(net, _)| *net);
+        drop(turned_away);
         let sheet = self.sheet();
         let by_id = net.and_then(|net| sheet.get(net));
         let told = || sheet.iter().find(|it| it.ban.notes.iter().any(|note| note.request == id));
         by_id.or_else(told).cloned()
     }
 
-    /// Holds an offence against a client, and bans it if that is one too many.
+    /// Holds an offence against a client, and against its site, and bans whom that is one too many
+    /// of. Requests that were under way when their client was banned are held against nobody.
     pub fn note(&self, client: Client, ipv6_prefix: u8, note: Note, bans: &Bans) -> Noted {
+        if self.banned(client.address, note.at).is_some() {
+            return Noted::default();
+        }
         let net = net_of(client, ipv6_prefix);
-        let shared = self.has_session(client.key);
+        let workplace = self.has_session(client.key);
+        let whose = if workplace { Offender::Workplace } else { Offender::Client };
         let mut offenders = locked(&self.offenders);
-        let JailVerdict { counted, ban } = offenders.note(client.key, note, bans, shared);
-        let (ban, would) = match ban {
-            Some(ban) if ban.dry_run => (None, Some(ban)),
-            ban => (ban, None),
-        };
-        let Some(ban) = ban else { return Noted { counted, bans: Vec::new(), would } };
-        let mut past = offenders.past(client.key).cloned().unwrap_or_default();
-        past.add(ban.since);
-        let gone = offenders.remember(client.key, past.clone());
-        drop(offenders);
-        let mut bans = vec![Banned { net, ban, by_hand: None }];
-        bans.extend(self.site(&bans));
-        let forgotten = gone.map(|client| Change::Past(client, None));
-        let changes = [Change::Past(client.key, Some(past))].into_iter().chain(forgotten);
-        Noted { counted, bans: self.put(bans, changes), would }
+        let own = offenders.note(net, note, bans, whose);
+        let of_site = |site| (site, offenders.note(site, note, bans, Offender::Site).ban);
+        let site = site_of(net).map(of_site);
+        let mut noted = Noted { counted: own.counted, ..Noted::default() };
+        let (mut made, mut changes) = (Vec::new(), Vec::new());
+        for (net, ban) in [Some((net, own.ban)), site].into_iter().flatten() {
+            let Some(ban) = ban else { continue };
+            if ban.dry_run {
+                noted.would = Some(ban);
+                continue;
+            }
+            let mut past = offenders.past(net).cloned().unwrap_or_default();
+            past.add(ban.since, ban.until);
+            let gone = offenders.remember(net, past.clone());
+            changes.push(Change::Past(net, Some(past)));
+            changes.extend(gone.map(|net| Change::Past(net, None)));
+            made.push(Banned { net, ban, by_hand: None });
+        }
+        // The offenders are held until it is taken down: nobody's older past may follow a newer.
+        noted.bans = self.put(made, changes);
+        noted
     }
 
-    /// The ban of a whole site, once so many of its networks are banned.
-    fn site(&self, bans: &[Banned]) -> Option<Banned> {
-        let first = bans.first()?;
-        // The ban itself is not on the sheet yet.
-        let site = Bans::site(first.net, |site| self.sheet().within(site) + 1)?;
-        Some(Banned { net: site, ..first.clone() })
-    }
-
-    /// Bans by hand, or on somebody's list.
+    /// Bans by hand, or on somebody's list, in place of what was there.
     pub fn add(&self, bans: Vec<Banned>) -> Vec<Arc<Banned>> {
-        self.put(bans, [])
+        self.put(bans, Vec::new())
     }
 
-    fn put(&self, bans: Vec<Banned>, others: impl IntoIterator<Item = Change>) -> Vec<Arc<Banned>> {
+    fn put(&self, bans: Vec<Banned>, mut changes: Vec<Change>) -> Vec<Arc<Banned>> {
+        if bans.is_empty() {
+            return Vec::new();
+        }
         let mut sheet = self.sheet_mut();
-        let mut changes: Vec<Change> = others.into_iter().collect();
         for banned in &bans {
             if let Some(gone) = sheet.insert(banned.clone()) {
                 changes.push(Change::Ban(gone.net, None));
             }
             changes.push(Change::Ban(banned.net, Some(banned.clone())));
         }
-        // Posted while the sheet is held: whoever sees the ban finds it taken down.
+        // Taken down while the sheet is held: whoever sees the ban finds it there.
         self.journal.post(changes);
         self.any.store(sheet.len() > 0, Ordering::Release);
         bans.into_iter().map(Arc::new).collect()
@@ -241,15 +214,12 @@ impl Ledger {
 
     /// Lifts the bans of `nets`, and forgets what was held against them.
     pub fn lift(&self, nets: &[IpNet]) -> Vec<Arc<Banned>> {
+        let mut offenders = locked(&self.offenders);
         let mut sheet = self.sheet_mut();
         let lifted: Vec<_> = nets.iter().filter_map(|net| sheet.remove(*net)).collect();
         let mut changes: Vec<_> = lifted.iter().map(|it| Change::Ban(it.net, None)).collect();
-        let mut offenders = locked(&self.offenders);
-        for net in nets {
-            if offenders.forget(net.addr()) {
-                changes.push(Change::Past(net.addr(), None));
-            }
-        }
+        let pasts = nets.iter().filter(|net| offenders.forget(**net));
+        changes.extend(pasts.map(|net| Change::Past(*net, None)));
         self.journal.post(changes);
         self.any.store(sheet.len() > 0, Ordering::Release);
         lifted
@@ -264,85 +234,57 @@ impl Ledger {
     /// How many bans each jail holds.
     #[must_use]
     pub fn in_jails(&self) -> Vec<(Jail, usize)> {
-        let sheet = self.sheet();
-        let count = |jail| sheet.iter().filter(|it| it.ban.jail == jail).count();
-        Jail::all().map(|jail| (jail, count(jail))).collect()
+        self.sheet().in_jails()
     }
 
     /// What is held against `client` without a ban, oldest first.
     #[must_use]
-    pub fn held(&self, client: IpAddr) -> Vec<(Jail, Note)> {
+    pub fn held(&self, client: Client, ipv6_prefix: u8) -> Vec<(Jail, Note)> {
         let offenders = locked(&self.offenders);
-        let notes = offenders.record(client).map(|it| it.notes().map(|(jail, note)| (jail, *note)));
+        let record = offenders.record(net_of(client, ipv6_prefix));
+        let notes = record.map(|it| it.notes().map(|(jail, note)| (jail, *note)));
         notes.into_iter().flatten().collect()
     }
 
-    /// Takes down that somebody has signed in, and forgives the client its failures on the account.
-    pub fn signed_in(&self, client: Client, account: Option<Account>, at: Timestamp) {
-        locked(&self.offenders).succeeded(client.key, account.map(|it| it.0));
-        let (visitor, gone) = self.known_mut().signed_in(client, account, at);
-        let gone = gone.map(|client| Change::Visitor(client, None));
-        self.journal.post([Change::Visitor(client.key, Some(visitor))].into_iter().chain(gone));
-    }
-
-    /// Forgives a client its failures on an account, or with a key.
-    pub fn forgive(&self, client: IpAddr, account: Option<u64>) {
-        locked(&self.offenders).succeeded(client, account);
-    }
-
-    /// Whether `client` has signed in lately: to `account`, or to any if none is given.
-    #[must_use]
-    pub fn knows(&self, client: IpAddr, account: Option<Account>, now: Timestamp) -> bool {
-        self.known().knows(client, account, now)
-    }
-
-    /// Takes down that n8n has just taken a session of `client`'s for good.
-    pub fn session(&self, client: IpAddr) {
-        if !self.has_session(client) {
-            self.known_mut().session(client);
-        }
-    }
-
-    /// Whether n8n has lately taken a session of `client`'s for good.
-    #[must_use]
-    pub fn has_session(&self, client: IpAddr) -> bool {
-        self.known().has_session(client)
-    }
-
-    /// Counts a password of `account` that was shown without its second factor: how often it was,
-    /// within an hour each and without a success since.
-    #[must_use]
-    pub fn leaked(&self, account: u64) -> u32 {
-        self.known_mut().leaked(account)
-    }
-
-    /// From where people have signed in since `then`.
-    #[must_use]
-    pub fn signed_in_since(&self, then: Timestamp) -> Vec<IpAddr> {
-        self.known().since(then)
-    }
-
-    /// Forgets what has ended.
-    pub fn sweep(&self, now: Timestamp) -> Swept {
+    /// Lifts the bans that have ended. If the clock was set back, every ban moves with it.
+    pub fn sweep(&self, now: Timestamp) -> Vec<Arc<Banned>> {
+        let mut last = locked(&self.swept);
+        let back = last.since(now);
+        *last = now;
         let mut sheet = self.sheet_mut();
-        let ended = sheet.expire(now);
-        self.any.store(sheet.len() > 0, Ordering::Release);
-        drop(sheet);
-        let mut changes: Vec<_> = ended.iter().map(|it| Change::Ban(it.net, None)).collect();
-        let mut offenders = locked(&self.offenders);
-        let old = offenders
-            .reformed(|past| past.began.back().is_none_or(|last| now.since(*last) > FORGOTTEN));
-        for client in old {
-            offenders.forget(client);
-            changes.push(Change::Past(client, None));
+        let mut changes = Vec::new();
+        if back > STEADY {
+            let moved = sheet.rebase(back);
+            changes.extend(moved.iter().map(|it| Change::Ban(it.net, Some((**it).clone()))));
         }
-        drop(offenders);
-        let gone = self.known_mut().expire(now);
-        changes.extend(gone.into_iter().map(|client| Change::Visitor(client, None)));
+        let ended = sheet.expire(now);
+        changes.extend(ended.iter().map(|it| Change::Ban(it.net, None)));
         if !changes.is_empty() {
             self.journal.post(changes);
         }
-        Swept { ended }
+        self.any.store(sheet.len() > 0, Ordering::Release);
+        ended
+    }
+
+    /// Forgets whose bans are long over, and who has not signed in for long.
+    pub fn tidy(&self, now: Timestamp) {
+        let mut offenders = locked(&self.offenders);
+        let old = offenders.reformed(|past| now.since(past.ends) > FORGOTTEN);
+        let changes = old.into_iter().map(|net| {
+            offenders.forget(net);
+            Change::Past(net, None)
+        });
+        let changes: Vec<_> = changes.collect();
+        if !changes.is_empty() {
+            self.journal.post(changes);
+        }
+        drop(offenders);
+        let mut known = self.known_mut();
+        let gone: Vec<_> =
+            known.expire(now).into_iter().map(|it| Change::Visitor(it, None)).collect();
+        if !gone.is_empty() {
+            self.journal.post(gone);
+        }
     }
 
     /// How many clients and how many offences are held.

@@ -15,7 +15,7 @@ use lru::LruCache;
 use tokio::time::Instant;
 
 /// How many keys a limiter remembers at the most. One takes less than 100 bytes.
-pub const KEYS: usize = 1 << 17;
+pub const KEYS: usize = 1 << 15;
 
 /// The keys are spread over so many locks.
 const SHARDS: usize = 16;

@@ -1,9 +1,10 @@
 //! What is held against clients that are not banned, or not any more. Bounded twice: by clients
 //! and by offences. The client that offended longest ago is forgotten first.
 
-use std::{hash::RandomState, net::IpAddr};
+use std::hash::RandomState;
 
-use gateway_policy::{Bans, JailVerdict, Note, Past, Record};
+use gateway_policy::{Bans, JailVerdict, Note, Offender, Past, Record};
+use ipnet::IpNet;
 use lru::LruCache;
 
 use crate::key::chance;
@@ -19,8 +20,8 @@ pub(crate) const PASTS: usize = 100_000;
 
 #[derive(Debug)]
 pub(crate) struct Offenders {
-    records: LruCache<IpAddr, Record, RandomState>,
-    pasts: LruCache<IpAddr, Past, RandomState>,
+    records: LruCache<IpNet, Record, RandomState>,
+    pasts: LruCache<IpNet, Past, RandomState>,
     notes: usize,
     most: (usize, usize),
 }
@@ -35,16 +36,16 @@ impl Offenders {
     /// Holds an offence against `client`.
     pub(crate) fn note(
         &mut self,
-        client: IpAddr,
+        client: IpNet,
         note: Note,
         bans: &Bans,
-        shared: bool,
+        whose: Offender,
     ) -> JailVerdict {
         let past = || self.pasts.peek(&client).cloned().unwrap_or_default();
         let mut record = self.records.pop(&client).unwrap_or_default();
         record.past = past();
         let before = record.held();
-        let verdict = bans.note(&mut record, note, shared, chance());
+        let verdict = bans.note(&mut record, note, whose, chance());
         self.notes = self.notes - before + record.held();
         if record.held() > 0 {
             self.records.put(client, record);
@@ -58,7 +59,7 @@ impl Offenders {
     }
 
     /// Forgives `client` its failures on `account`.
-    pub(crate) fn succeeded(&mut self, client: IpAddr, account: Option<u64>) {
+    pub(crate) fn succeeded(&mut self, client: IpNet, account: Option<u64>) {
         if let Some(record) = self.records.peek_mut(&client) {
             let before = record.held();
             record.succeeded(account);
@@ -70,16 +71,20 @@ impl Offenders {
     }
 
     /// Remembers a client's bans; gives back whose had to be forgotten.
-    pub(crate) fn remember(&mut self, client: IpAddr, past: Past) -> Option<IpAddr> {
+    pub(crate) fn remember(&mut self, client: IpNet, past: Past) -> Option<IpNet> {
         self.pasts.put(client, past);
         if self.pasts.len() > PASTS { self.pasts.pop_lru().map(|(client, _)| client) } else { None }
     }
 
-    pub(crate) fn past(&self, client: IpAddr) -> Option<&Past> {
+    pub(crate) fn past(&self, client: IpNet) -> Option<&Past> {
         self.pasts.peek(&client)
     }
 
-    pub(crate) fn forget(&mut self, client: IpAddr) -> bool {
+    pub(crate) fn pasts(&self) -> impl Iterator<Item = (IpNet, &Past)> {
+        self.pasts.iter().map(|(net, past)| (*net, past))
+    }
+
+    pub(crate) fn forget(&mut self, client: IpNet) -> bool {
         if let Some(record) = self.records.pop(&client) {
             self.notes -= record.held();
         }
@@ -87,12 +92,12 @@ impl Offenders {
     }
 
     /// The clients whose bans are so old that they are not held against them any more.
-    pub(crate) fn reformed(&self, is_old: impl Fn(&Past) -> bool) -> Vec<IpAddr> {
+    pub(crate) fn reformed(&self, is_old: impl Fn(&Past) -> bool) -> Vec<IpNet> {
         let old = self.pasts.iter().filter(|(_, past)| is_old(past));
         old.map(|(client, _)| *client).collect()
     }
 
-    pub(crate) fn record(&self, client: IpAddr) -> Option<&Record> {
+    pub(crate) fn record(&self, client: IpNet) -> Option<&Record> {
         self.records.peek(&client)
     }
 
@@ -134,7 +139,8 @@ mod tests {
             let mut offenders = Offenders::new(50, 100);
             for (at, client) in clients.into_iter().enumerate() {
                 let at = i64::try_from(at).unwrap();
-                offenders.note(IpAddr::from(client.to_be_bytes()), probe(at), &bans(), false);
+                let net = IpNet::from(std::net::IpAddr::from(client.to_be_bytes()));
+                offenders.note(net, probe(at), &bans(), Offender::Client);
                 let (clients, notes) = offenders.sizes();
                 prop_assert!(clients <= 50 && notes <= 100);
                 let counted: usize = offenders.records.iter().map(|(_, it)| it.held()).sum();
@@ -146,16 +152,16 @@ mod tests {
     #[test]
     fn the_past_outlives_what_is_held() {
         let mut offenders = Offenders::new(1, 100);
-        let (a, b) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let [a, b] = ["192.0.2.1/32", "192.0.2.2/32"].map(|net| net.parse::<IpNet>().unwrap());
         let past = Past { count: 3, ..Past::default() };
         offenders.remember(a, past);
-        offenders.note(a, probe(0), &bans(), false);
-        offenders.note(b, probe(0), &bans(), false);
+        offenders.note(a, probe(0), &bans(), Offender::Client);
+        offenders.note(b, probe(0), &bans(), Offender::Client);
         assert!(offenders.record(a).is_none(), "only one is remembered");
         for at in 0..4 {
-            offenders.note(a, probe(at), &bans(), false);
+            offenders.note(a, probe(at), &bans(), Offender::Client);
         }
-        let ban = offenders.note(a, probe(5), &bans(), false).ban.unwrap();
+        let ban = offenders.note(a, probe(5), &bans(), Offender::Client).ban.unwrap();
         assert_eq!(ban.nth, 4);
     }
 }

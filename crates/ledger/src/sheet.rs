@@ -5,9 +5,10 @@ use std::{
     hash::Hash,
     net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 
-use gateway_policy::{Ban, Timestamp, site_of};
+use gateway_policy::{Ban, Jail, Timestamp};
 use ipnet::IpNet;
 
 /// How many bans there are at the most; with one more, the one that ends first ends at once.
@@ -40,8 +41,8 @@ pub(crate) struct Sheet {
     ends: BTreeSet<(Timestamp, IpNet)>,
     /// How many bans have each prefix length: IPv4, then IPv6.
     lengths: [HashMap<u8, usize>; 2],
-    /// How many bans there are within each IPv6 site.
-    sites: HashMap<IpNet, usize>,
+    /// How many bans each jail holds.
+    jails: HashMap<Jail, usize>,
 }
 
 fn one_more<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
@@ -67,9 +68,7 @@ impl Sheet {
         let (net, until) = (banned.net, banned.ban.until);
         drop(self.remove(net));
         one_more(self.lengths(net), net.prefix_len());
-        if let Some(site) = site_of(net) {
-            one_more(&mut self.sites, site);
-        }
+        one_more(&mut self.jails, banned.ban.jail);
         self.ends.insert((until, net));
         self.bans.insert(net, Arc::new(banned));
         let first = *self.ends.first()?;
@@ -80,20 +79,19 @@ impl Sheet {
         let banned = self.bans.remove(&net)?;
         self.ends.remove(&(banned.ban.until, net));
         one_less(self.lengths(net), &net.prefix_len());
-        if let Some(site) = site_of(net) {
-            one_less(&mut self.sites, &site);
-        }
+        one_less(&mut self.jails, &banned.ban.jail);
         Some(banned)
     }
 
-    /// The ban of `address` at `now`, if it is banned.
+    /// The ban of `address` at `now`, if it is banned: of several the one that ends last.
     pub(crate) fn find(&self, address: IpAddr, now: Timestamp) -> Option<&Arc<Banned>> {
         let [v4, v6] = &self.lengths;
         let lengths = if address.is_ipv4() { v4 } else { v6 };
-        lengths.keys().find_map(|length| {
+        let covering = lengths.keys().filter_map(|length| {
             let net = IpNet::new(address, *length).ok()?.trunc();
             self.bans.get(&net).filter(|banned| banned.ban.until > now)
-        })
+        });
+        covering.max_by_key(|banned| banned.ban.until)
     }
 
     pub(crate) fn get(&self, net: IpNet) -> Option<&Arc<Banned>> {
@@ -118,15 +116,25 @@ impl Sheet {
         self.ends.iter().filter_map(|(_, net)| self.bans.get(net))
     }
 
-    /// How many bans there are within a site.
-    pub(crate) fn within(&self, site: IpNet) -> usize {
-        self.sites.get(&site).copied().unwrap_or(0)
+    /// How many bans each jail holds.
+    pub(crate) fn in_jails(&self) -> Vec<(Jail, usize)> {
+        Jail::all().map(|jail| (jail, self.jails.get(&jail).copied().unwrap_or(0))).collect()
+    }
+
+    /// Moves every ban `back`, after a clock that was ahead was put right.
+    pub(crate) fn rebase(&mut self, back: Duration) -> Vec<Arc<Banned>> {
+        let all: Vec<Arc<Banned>> = self.bans.values().cloned().collect();
+        for banned in &all {
+            let mut moved = (**banned).clone();
+            (moved.ban.since, moved.ban.until) = (moved.ban.since - back, moved.ban.until - back);
+            drop(self.insert(moved));
+        }
+        self.iter().cloned().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use gateway_policy::Jail;
     use proptest::prelude::*;
 
     use super::*;
@@ -154,11 +162,11 @@ mod tests {
         for outside in ["192.0.2.8", "198.51.101.0", "2001:db8:0:2::", "2001:db8:3::"] {
             assert!(!find(&sheet, outside, 9), "{outside}");
         }
-        assert_eq!(sheet.within("2001:db8::/48".parse().unwrap()), 1);
+        assert!(sheet.in_jails().contains(&(Jail::Scan, 4)));
         assert_eq!(sheet.expire(Timestamp(9)).len(), 0);
         assert_eq!(sheet.expire(Timestamp(10)).len(), 4);
         assert!(sheet.lengths.iter().all(HashMap::is_empty) && sheet.ends.is_empty());
-        assert!(sheet.sites.is_empty());
+        assert!(sheet.jails.is_empty());
     }
 
     proptest! {

@@ -17,21 +17,37 @@ use crate::{Banned, Visitor};
 pub enum Change {
     /// A ban.
     Ban(IpNet, Option<Banned>),
-    /// A client's bans so far.
-    Past(IpAddr, Option<Past>),
+    /// A client's bans so far, or a site's.
+    Past(IpNet, Option<Past>),
     /// A client that has signed in.
     Visitor(IpAddr, Option<Visitor>),
 }
 
 /// What went wrong with a store.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct StoreError(#[from] Box<dyn std::error::Error + Send + Sync>);
+#[error("{why}")]
+pub struct StoreError {
+    why: Box<dyn std::error::Error + Send + Sync>,
+    /// Whether what was kept so far is lost, and has to be written again.
+    lost: bool,
+}
 
 impl StoreError {
     /// Of whatever went wrong.
     pub fn new(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(why.into())
+        Self { why: why.into(), lost: false }
+    }
+
+    /// The same, and what was kept so far is lost.
+    #[must_use]
+    pub fn lost(self) -> Self {
+        Self { lost: true, ..self }
+    }
+
+    /// Whether what was kept so far is lost, and has to be written again.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
     }
 }
 

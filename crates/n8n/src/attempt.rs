@@ -98,7 +98,7 @@ static TABLE: [Row; 8] = [
         name: "owner_setup",
         surfaces: &[Surface::SignIn],
         routes: &[(Method::POST, "owner/setup")],
-        account: None,
+        account: Some("email"),
     },
     Row {
         attempt: Attempt::SecondFactor,
@@ -154,7 +154,9 @@ impl Attempt {
     pub fn of(located: &Located<'_>, method: &Method, headers: &HeaderMap) -> Option<Self> {
         let row = TABLE.iter().find(|row| {
             let mut routes = row.routes.iter();
-            let here = |(of, path): &(Method, &str)| of == method && is_at(located.tail, path);
+            // Express answers HEAD as it would GET.
+            let asked = if method == Method::HEAD { &Method::GET } else { method };
+            let here = |(of, path): &(Method, &str)| of == asked && is_at(located.tail, path);
             row.surfaces.contains(&located.surface) && (row.routes.is_empty() || routes.any(here))
         })?;
         let shown = row.attempt.key_field().is_none_or(|field| headers.contains_key(field));
@@ -226,6 +228,7 @@ impl Attempt {
                 Outcome::WrongToken
             }
             (Self::MailToken, 400) if says("Invalid MFA token") => Outcome::WrongSecondFactor,
+            (Self::OwnerSetup, 200) if gives_session(headers) => Outcome::Succeeded,
             (Self::OwnerSetup, 400) if says("already setup") => Outcome::WrongToken,
             (Self::SecondFactor, 403) => Outcome::WrongSecondFactor,
             // What n8n does not have is 404 or 405 before it looks at a key.
@@ -312,6 +315,7 @@ mod tests {
             ("POST", "/rest/logout", "", None),
             ("POST", "/rest/forgot-password", "", Some(Attempt::ForgotPassword)),
             ("GET", "/rest/resolve-signup-token", "", Some(Attempt::MailToken)),
+            ("HEAD", "/rest/resolve-signup-token", "", Some(Attempt::MailToken)),
             ("POST", "/rest/invitations/accept", "", Some(Attempt::MailToken)),
             ("POST", "/rest/invitations", "", None),
             ("POST", "/rest/owner/setup", "", Some(Attempt::OwnerSetup)),

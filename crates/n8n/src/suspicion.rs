@@ -121,32 +121,47 @@ impl Suspicion {
     /// ```
     #[must_use]
     pub fn of(surface: Surface, path: &str, tail: &str) -> Option<Self> {
-        if surface.row().tail == Tail::Secret {
-            return None;
+        match surface {
+            Surface::Internal => is_in(&FOR_TESTS, first(tail)).then_some(Self::Attack),
+            Surface::Editor => {
+                let known = is_known(first(path)) && !path.split('/').any(is_tripwire);
+                (!known).then_some(Self::Probe)
+            }
+            // What n8n serves there is known, and files of its nodes have any name.
+            _ => path.split('/').any(is_hidden).then_some(Self::Probe),
         }
-        let first = |path: &str| path.split('/').next().unwrap_or_default().to_ascii_lowercase();
-        if surface == Surface::Internal && FOR_TESTS.contains(&first(tail).as_str()) {
-            return Some(Self::Attack);
-        }
-        let path = path.trim_matches('/');
-        let mut segments = path.split('/');
-        if surface != Surface::PublicApi && segments.any(is_tripwire) {
-            return Some(Self::Probe);
-        }
-        let (first, unclaimed) = (first(path), surface == Surface::Editor);
-        let known = PAGES.contains(&first.as_str())
-            || ASKED_ANYWHERE.contains(&first.as_str())
-            || ["apple-touch-icon", "favicon"].iter().any(|it| first.starts_with(it));
-        (unclaimed && !known).then_some(Self::Probe)
+        .filter(|_| surface.row().tail != Tail::Secret)
     }
 }
 
+fn first(path: &str) -> &str {
+    path.split('/').find(|segment| !segment.is_empty()).unwrap_or_default()
+}
+
+fn is_in(list: &[&str], segment: &str) -> bool {
+    list.iter().any(|it| it.eq_ignore_ascii_case(segment))
+}
+
+/// Whether the editor has a page that begins so, or browsers ask any site for it.
+fn is_known(first: &str) -> bool {
+    let begins =
+        |with: &str| first.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    is_in(&PAGES, first)
+        || is_in(&ASKED_ANYWHERE, first)
+        || begins("apple-touch-icon")
+        || begins("favicon")
+}
+
+fn is_hidden(segment: &str) -> bool {
+    segment.starts_with('.') && segment.len() > 1 && !segment.eq_ignore_ascii_case(".well-known")
+}
+
 fn is_tripwire(segment: &str) -> bool {
-    let segment = segment.to_ascii_lowercase();
-    let hidden = segment.starts_with('.') && segment != ".well-known";
-    // n8n's own description of its public API is the one such file it has.
-    let foreign = FOREIGN.iter().any(|end| segment.ends_with(end)) && segment != "openapi.yml";
-    hidden || foreign || TRIPWIRES.contains(&segment.as_str())
+    let ends = |with: &&str| {
+        let start = segment.len().checked_sub(with.len());
+        start.and_then(|at| segment.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(with))
+    };
+    is_hidden(segment) || FOREIGN.iter().any(ends) || is_in(&TRIPWIRES, segment)
 }
 
 #[cfg(test)]
@@ -202,6 +217,8 @@ mod tests {
             "/webhook/wp-login.php",
             "/form/backup",
             "/assets/vendor-3f2a.js",
+            "/icons/n8n-nodes-x/dist/nodes/vendor/x.old.svg",
+            "/icons/n8n-nodes-x/backup/logo.cfg",
             "/webhook",
         ] {
             assert_eq!(of(path), None, "{path}");

@@ -4,14 +4,16 @@ mod permit;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use gateway_n8n::{Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, could_show_session};
+use gateway_n8n::{
+    Ambiguity, Attempt, Audience, Located, Surface, Surfaces, Suspicion, could_show_session,
+};
 use http::{Method, Version, header, request};
 
 pub use permit::{Permit, Refusal, Verdict};
 
 use crate::{
-    Access, Authority, Bans, Client, Clients, Hosts, Limit, Network, Offence, PathRules,
-    PublicHost, RateLimits, Reason, Source,
+    Access, Authority, Bans, Client, Clients, Hosts, Limit, Network, Offence, PathRules, Per,
+    PublicHost, RateLimits, Reason, Source, rules::path_key,
 };
 
 /// What an operator wants.
@@ -93,11 +95,23 @@ impl Steps for Vec<Step> {
 }
 
 impl Policy {
+    /// Whether `path` is where third parties call: senders of webhooks, people who fill in forms.
+    #[must_use]
+    pub fn is_public(&self, path: &str) -> bool {
+        let located = self.surfaces.locate(path, false);
+        located.is_ok_and(|it| it.surface.row().audience == Audience::Anyone)
+    }
+
     /// Whether anybody at `addresses` could reach the editor; nobody asks who asks for none.
     #[must_use]
     pub fn editor_is_open_to_any(&self, addresses: &[IpAddr]) -> bool {
-        let editor = self.access.of(Surface::Editor).root();
-        addresses.iter().any(|it| editor.value.includes(*it) && self.denied(*it).is_none())
+        let editor = &self.access.of(Surface::Editor).root().value;
+        let sign_in = self.access.find(Surface::SignIn, "login").map(|rule| &rule.value);
+        let open = |it: &IpAddr| {
+            let both = editor.includes(*it) && sign_in.is_ok_and(|rule| rule.includes(*it));
+            both && self.denied(*it).is_none()
+        };
+        addresses.iter().any(open)
     }
 
     /// What refuses `address` everywhere, if anything does.
@@ -133,6 +147,8 @@ impl Policy {
             Err(refusal) => (u64::MAX, would.or(Some(refusal))),
         };
         let (limits, attempt) = self.budget(question, located, steps)?;
+        let by_path = limits.iter().any(|limit| limit.per == Per::Path);
+        let path_key = by_path.then(|| path_key(located.surface, located.tail));
         let upgrade = wants_upgrade && located.upgrade;
         if wants_upgrade {
             steps.note(|| Step {
@@ -152,6 +168,7 @@ impl Policy {
             upgrade,
             key,
             limits,
+            path_key,
             attempt,
             session,
             offence,
@@ -227,8 +244,15 @@ impl Policy {
         });
         located.map_err(|ambiguity| {
             let refusal = Refusal::new(Reason::AmbiguousPath, None, None);
-            // A slash too many comes of a base address that ends in one: nobody's attack.
-            let innocent = ambiguity == Ambiguity::EmptySegment;
+            // A slash too many comes of a base address that ends in one, the others of names that
+            // somebody made up for a webhook: nobody's attack.
+            let innocent = matches!(
+                ambiguity,
+                Ambiguity::EmptySegment
+                    | Ambiguity::Byte
+                    | Ambiguity::Semicolon
+                    | Ambiguity::NotAPath
+            );
             Refusal { offence: refusal.offence.filter(|_| !innocent), ..refusal }
         })
     }
@@ -281,7 +305,10 @@ impl Policy {
         steps: &mut impl Steps,
     ) -> Result<u64, Refusal> {
         let surface = located.surface;
-        let refuse = |reason, source| Refusal::new(reason, Some(surface), source);
+        let refuse = |reason, source| {
+            let refusal = Refusal::new(reason, Some(surface), source);
+            Refusal { offence: suspected(question, located).or(refusal.offence), ..refusal }
+        };
         let mut expected = question.head.headers.get_all(header::EXPECT).iter();
         if expected.any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             return Err(refuse(Reason::Expectation, None));

@@ -9,7 +9,7 @@ mod record;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 pub use offence::{Jail, Offence};
-pub use record::{Ban, Note, Past, Record, Timestamp, Verdict};
+pub use record::{Ban, Count, Note, Past, Record, Timestamp, Verdict};
 
 use ipnet::IpNet;
 
@@ -34,25 +34,40 @@ impl Sentence {
     /// The largest `max_retry`: so many offences of a client are remembered at the most.
     pub const MAX_RETRY: u16 = 200;
 
-    /// How many offences are too many from an address from which people work in the editor, or
-    /// from another one.
-    fn most(&self, shared: bool) -> u16 {
-        let times = if shared { self.jail.shared() } else { 1 };
-        self.max_retry.saturating_mul(times).min(Self::MAX_RETRY)
+    /// How many offences of `whose` are too many; nothing if they are not counted at all.
+    fn most(&self, whose: Whose) -> Option<u16> {
+        let times = match whose {
+            Whose::Client => 1,
+            Whose::Workplace => self.jail.shared(),
+            Whose::Site => self.jail.site()?,
+        };
+        Some(self.max_retry.saturating_mul(times).min(Self::MAX_RETRY))
     }
+}
+
+/// Whose offences are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A client's.
+    Client,
+    /// An address's from which people work in the editor.
+    Workplace,
+    /// A whole IPv6 site's.
+    Site,
 }
 
 /// How bans grow. fail2ban's `bantime.increment` and its settings, with its own formula:
 /// `ban_time * 2^n * factor` for a client that was banned `n` times before, or
-/// `ban_time * multipliers[n] * factor`; the first ban is never longer than `ban_time`.
+/// `ban_time * multipliers[n] * factor`; the first ban is `ban_time`.
 ///
 /// Source: fail2ban `config/jail.conf`, `server/observer.py` (`incrBanTime`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Increment {
     /// A factor, above 0.
     pub factor: f64,
-    /// What `ban_time` is multiplied by at the second ban, the third, and so on; the last one
-    /// holds for all that follow. Powers of two if there are none.
+    /// What `ban_time` is multiplied by after no ban, one ban, and so on; the last one holds for
+    /// all that follow. Powers of two if there are none. As in fail2ban, the first ban does not
+    /// look at it.
     pub multipliers: Vec<u32>,
     /// The longest ban.
     pub max_time: Duration,
@@ -65,10 +80,6 @@ pub const LONGEST_BAN: Duration = Duration::from_hours(24 * 366 * 10);
 
 /// The longest exponent of the formula, as in fail2ban.
 const MAX_DOUBLINGS: u32 = 20;
-
-/// So many banned /64 networks within one /48 get the whole /48 banned: a site has a /48 and can
-/// walk through 65,536 of them (RFC 6177).
-const SITE_BANS: usize = 8;
 
 /// The length of a site's IPv6 prefix (RFC 6177).
 const SITE: u8 = 48;
@@ -109,11 +120,11 @@ impl Bans {
         found.map(|(network, _)| &**network)
     }
 
-    /// Holds an offence against the client with `record`, and says what follows. `shared` tells
-    /// whether people work in the editor from its address; `chance` is between 0 and 1.
+    /// Holds an offence of `whose` against whoever has `record`, and says what follows. `chance` is
+    /// between 0 and 1.
     ///
     /// More than one jail may count it; the verdict is the longest ban among them.
-    pub fn note(&self, record: &mut Record, note: Note, shared: bool, chance: f64) -> Verdict {
+    pub fn note(&self, record: &mut Record, note: Note, whose: Whose, chance: f64) -> Verdict {
         let mut verdict = Verdict::default();
         // Whoever shows the same key again guesses nothing: a job whose key has expired.
         let same = |jail| note.offence == Offence::WrongKey && record.has(jail, note.account);
@@ -123,9 +134,9 @@ impl Bans {
             .filter(|it| note.offence.counts_in(it.jail) && !same(it.jail))
             .collect();
         for sentence in jails {
-            let most = sentence.most(shared);
+            let Some(most) = sentence.most(whose) else { continue };
             let count = record.hold(sentence, most, note);
-            verdict.counted.push((sentence.jail, count));
+            verdict.counted.push(Count { jail: sentence.jail, count, most });
             if count < usize::from(most) {
                 continue;
             }
@@ -137,7 +148,7 @@ impl Bans {
             }
         }
         if let Some(ban) = verdict.ban.as_mut().filter(|ban| !ban.dry_run) {
-            record.past.add(ban.since);
+            record.past.add(ban.since, ban.until);
             self.relapse(record, ban);
         }
         verdict
@@ -179,25 +190,12 @@ impl Bans {
         }
     }
 
-    /// The site that is banned with `net`, once so many of its networks are, `net` among them.
-    #[must_use]
-    pub fn site(net: IpNet, banned: impl Fn(IpNet) -> usize) -> Option<IpNet> {
-        site_of(net).filter(|site| banned(*site) >= SITE_BANS)
-    }
-
     /// Whether an account's password has leaked, after it was shown `count` times without the
     /// second factor and without a success in between: at the third time, and now and then after.
     #[must_use]
     pub fn is_leak(count: u32) -> bool {
         count == 3 || (count > 0 && count.is_multiple_of(10))
     }
-}
-
-/// The longest that a ban can last, counted from `now`: what is remembered from before a clock was
-/// set back must end as well.
-#[must_use]
-pub fn at_the_latest(now: Timestamp) -> Timestamp {
-    now + LONGEST_BAN
 }
 
 impl Increment {

@@ -27,10 +27,10 @@ pub use decide::{Mode, Permit, Policy, Question, Refusal, Step, Steps, Verdict, 
 pub use exempt::Exempt;
 pub use host::{Authority, Hosts, InvalidAuthority, PublicHost};
 pub use jail::{
-    Ban, Bans, Increment, Jail, LONGEST_BAN, Note, Offence, Past, Record, Sentence, Timestamp,
-    Verdict as JailVerdict, at_the_latest, site_of,
+    Ban, Bans, Count, Increment, Jail, LONGEST_BAN, Note, Offence, Past, Record, Sentence,
+    Timestamp, Verdict as JailVerdict, Whose as Offender, site_of,
 };
-pub use limit::{Limit, Per, Quota, RateLimits, SIGNED_IN_TIMES};
+pub use limit::{KNOWN_TIMES, Limit, Per, Quota, RateLimits, SIGNED_IN_TIMES};
 pub use network::{Membership, Network, PrefixSet};
 pub use reason::{Level, Reason};
 pub use rules::{PathRules, Rule};

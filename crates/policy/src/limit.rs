@@ -96,6 +96,10 @@ pub struct Limit {
 /// the editor share one address behind many a router.
 pub const SIGNED_IN_TIMES: u32 = 10;
 
+/// What somebody who is known at an account may do there, however many strangers share its limit:
+/// a device's cookie can be stolen.
+pub const KNOWN_TIMES: u32 = 10;
+
 /// Which limits hold where.
 #[derive(Clone, Debug)]
 pub struct RateLimits {

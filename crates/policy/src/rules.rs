@@ -80,6 +80,17 @@ impl<T> PathRules<T> {
     }
 }
 
+/// A path below `surface` as n8n tells it from others: whoever spells it otherwise asks for the
+/// same.
+pub(crate) fn path_key(surface: Surface, tail: &str) -> String {
+    let tail = tail.trim_end_matches('/');
+    let tail = match surface.row().tail {
+        Tail::Secret => percent_decode_str(tail).decode_utf8_lossy().into_owned(),
+        Tail::Plain => tail.to_ascii_lowercase(),
+    };
+    format!("{}/{tail}", surface.name())
+}
+
 fn is_below(kind: Tail, path: &str, tail: &str) -> Result<bool, Encoded> {
     if kind == Tail::Secret && is_below_dynamic(path, tail) {
         return Ok(true);

@@ -171,6 +171,17 @@ impl Exchange {
         self.facts().offence
     }
 
+    /// Holds something against the client although its request passes, unless there is something.
+    pub(crate) fn suspects(&self, offence: Option<Offence>) {
+        let mut facts = self.facts();
+        facts.offence = facts.offence.or(offence);
+    }
+
+    /// Whether it is the call of a webhook: whoever makes one that n8n takes was asked to.
+    pub(crate) fn is_webhook(&self) -> bool {
+        self.method == Method::POST && self.facts().surface == Some(Surface::Webhook)
+    }
+
     /// Whether n8n's answer shows that it took the client's session for good.
     pub(crate) fn shows_session(&self, status: StatusCode) -> bool {
         self.facts().session && matches!(status, StatusCode::OK | StatusCode::NOT_MODIFIED)

@@ -32,6 +32,8 @@ pub enum Whose<'w> {
     Client(IpAddr),
     /// An account's, as a keyed hash.
     Account(u64),
+    /// That of somebody who is known at an account, by what makes them known.
+    Known(u64, &'w [u8]),
     /// A path's.
     Path(&'w str),
     /// Everybody's.
@@ -40,8 +42,13 @@ pub enum Whose<'w> {
 
 /// Whoever remembers clients.
 pub trait Warden: Clone + Send + Sync + 'static {
-    /// Whether the client is banned. The ban is durable when this returns.
-    fn turns_away(&self, case: &Case, rules: &Rules) -> impl Future<Output = bool> + Send;
+    /// Whether the client is banned from `path`. The ban is durable when this returns.
+    fn turns_away(
+        &self,
+        case: &Case,
+        path: &str,
+        rules: &Rules,
+    ) -> impl Future<Output = bool> + Send;
 
     /// Charges one request to a limit's budget.
     ///
@@ -77,5 +84,8 @@ pub trait Warden: Clone + Send + Sync + 'static {
     ) -> Option<HeaderValue>;
 
     /// Takes down that n8n took a session of the client's for good.
-    fn has_session(&self, client: Client);
+    fn has_session(&self, client: Client, rules: &Rules);
+
+    /// Takes down that n8n took a webhook of the client's.
+    fn sends(&self, client: Client);
 }

@@ -9,7 +9,7 @@ use std::{
 use gateway_config::{Answers, System, load};
 use gateway_n8n::{Answered, Outcome};
 use gateway_policy::{
-    Bans, JailVerdict, Note, Offence, Policy, Question, Reason, Record, Timestamp,
+    JailVerdict, Note, Offence, Offender, Policy, Question, Reason, Record, Timestamp, site_of,
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use ipnet::IpNet;
@@ -22,7 +22,7 @@ use super::{
 /// What a ledger would remember.
 #[derive(Default)]
 struct World {
-    records: HashMap<IpAddr, Record>,
+    records: HashMap<IpNet, Record>,
     bans: Vec<(IpNet, Timestamp)>,
     known: HashSet<(IpAddr, u64)>,
     sessions: HashSet<IpAddr>,
@@ -73,47 +73,48 @@ fn take(world: &mut World, policy: &Policy, script: &Script, line: &Line, step: 
         if outcome == Some(Outcome::Succeeded) {
             world.known.extend(account.map(|it| (client.key, it)));
             world.sessions.insert(client.key);
-            world.records.entry(client.key).or_default().succeeded(account);
+            for net in nets(client.key) {
+                world.records.entry(net).or_default().succeeded(account);
+            }
         }
         outcome.and_then(|outcome| Offence::of(outcome, known)).or_else(|| permit.offence())
     };
     let surface = Some(permit.surface());
     let note = |offence| Note { at: now, offence, surface, request: 0, account };
-    let shared = world.sessions.contains(&client.key);
-    let record = world.records.entry(client.key).or_default();
-    let came = offence.map(|it| policy.bans.note(record, note(it), shared, 0.0));
-    judge(world, line, step, client.key, came.unwrap_or_default(), &place);
+    let workplace = world.sessions.contains(&client.key);
+    let whose = if workplace { Offender::Workplace } else { Offender::Client };
+    let mut came = JailVerdict::default();
+    for (net, whose) in nets(client.key).into_iter().zip([whose, Offender::Site]) {
+        let record = world.records.entry(net).or_default();
+        let verdict = offence.map(|it| policy.bans.note(record, note(it), whose, 0.0));
+        let JailVerdict { counted, ban } = verdict.unwrap_or_default();
+        world.bans.extend(ban.iter().map(|ban| (net, ban.until)));
+        if whose != Offender::Site {
+            came.counted = counted;
+        }
+        came.ban = came.ban.or(ban);
+    }
+    judge(line, step, &came, &place);
 }
 
-fn judge(
-    world: &mut World,
-    line: &Line,
-    step: &Step,
-    client: IpAddr,
-    came: JailVerdict,
-    place: &str,
-) {
-    if let Some(ban) = &came.ban {
-        let length = if client.is_ipv4() { 32 } else { 64 };
-        let net = IpNet::new(client, length).unwrap();
-        world.bans.push((net, ban.until));
-        let within = |site: IpNet| {
-            let live = world.bans.iter().filter(|(_, until)| *until > ban.since);
-            live.filter(|(net, _)| site.contains(net)).count()
-        };
-        let site = Bans::site(net, within);
-        world.bans.extend(site.map(|site| (site, ban.until)));
-    }
-    let count = |name: &str| came.counted.iter().find(|(jail, _)| jail.name() == name);
+/// The network that counts as one client, and the site that it is a part of.
+fn nets(key: IpAddr) -> Vec<IpNet> {
+    let net = IpNet::new(key, if key.is_ipv4() { 32 } else { 64 }).unwrap();
+    std::iter::once(net).chain(site_of(net)).collect()
+}
+
+fn judge(line: &Line, step: &Step, came: &JailVerdict, place: &str) {
+    let count = |name: &str| came.counted.iter().find(|it| it.jail.name() == name);
     match &line.verdict {
-        Verdict::Passes => assert_eq!(came, JailVerdict::default(), "{place}"),
+        Verdict::Passes => assert_eq!(*came, JailVerdict::default(), "{place}"),
         Verdict::Counted(jail, expected) => {
             assert!(came.ban.is_none(), "{place}: {:?}", came.ban);
-            let (_, count) = count(jail).unwrap_or_else(|| panic!("{place}: {came:?}"));
-            assert!(!step.last || count == expected, "{place}: {count}");
+            let counted = count(jail).unwrap_or_else(|| panic!("{place}: {came:?}"));
+            assert!(!step.last || counted.count == *expected, "{place}: {counted:?}");
         }
         Verdict::Banned(jail, lasts) => {
-            let ban = came.ban.unwrap_or_else(|| panic!("{place}: {:?}", came.counted));
+            let ban = came.ban.as_ref();
+            let ban = ban.unwrap_or_else(|| panic!("{place}: {:?}", came.counted));
             assert_eq!(ban.because.name(), jail, "{place}");
             assert_eq!(ban.until.since(ban.since), *lasts, "{place}");
         }

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) struct Limit {
     /// Who shares the budget: `client` (the default), `account` (below `sign-in`), `path`, `all`.
     pub(crate) per: Option<At<Per>>,
-    /// How fast it comes back: `10/min`, `50/s`, `100/h`, `20/5m`.
+    /// How fast it comes back: `10/min`, `50/s`, `100/h`, `20/5m`; `off` to switch a default off.
     #[schemars(required)]
     pub(crate) rate: Option<At<Rate>>,
     /// How many at once. Default: the rate's own number.

@@ -60,6 +60,14 @@ pub(crate) struct Why {
     pub(crate) exempt: Option<String>,
 }
 
+/// What was done by hand.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Done {
+    pub(crate) bans: Vec<BanView>,
+    /// Whether it is on disk. If it is not, it holds in memory until it can be written.
+    pub(crate) durable: bool,
+}
+
 /// Bans to be made by hand.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -155,7 +163,7 @@ pub(crate) fn why(guard: &Guard, policy: &Policy, asked: &str) -> Result<Why, Co
     if let Some(net) = net(asked) {
         let client = policy.clients.client(net.addr());
         let banned = guard.ledger().banned(client.address, now);
-        let held = guard.ledger().held(client.key);
+        let held = guard.ledger().held(client, policy.clients.ipv6_prefix);
         let exempt = policy.exempt(client.address, |address| guard.is_own(address));
         return Ok(Why {
             asked: asked.to_owned(),
@@ -179,7 +187,7 @@ pub(crate) async fn add(
     policy: &Policy,
     who: &str,
     wanted: Wanted,
-) -> Result<Vec<BanView>, Complaint> {
+) -> Result<Done, Complaint> {
     let (now, own) = (guard.now(), guard.own());
     let mut bans = Vec::with_capacity(wanted.bans.len());
     for one in &wanted.bans {
@@ -201,13 +209,15 @@ pub(crate) async fn add(
     }
     let made = guard.ledger().add(bans);
     guard.banned(&made);
-    guard.ledger().settled().await;
-    Ok(made.iter().map(|banned| view(banned)).collect())
+    let durable = guard.settled().await;
+    Ok(Done { bans: made.iter().map(|banned| view(banned)).collect(), durable })
 }
 
 fn until(one: &WantedBan, now: Timestamp) -> Timestamp {
     let lasts = one.seconds.map_or(USUALLY, Duration::from_secs).min(LONGEST_BAN);
-    one.until.map_or(now + lasts, Timestamp).min(now + LONGEST_BAN)
+    let until = one.until.map_or(now + lasts, Timestamp);
+    // A ban that has ended already would be none.
+    until.clamp(now + Duration::from_secs(1), now + LONGEST_BAN)
 }
 
 fn banned(net: IpNet, until: Timestamp, since: Timestamp, by_hand: ByHand) -> Banned {
@@ -222,22 +232,23 @@ pub(crate) async fn lift(
     who: &str,
     asked: Option<&str>,
     reason: &str,
-) -> Result<Vec<BanView>, Complaint> {
+) -> Result<Done, Complaint> {
     let nets = match asked {
         None => guard.ledger().bans().iter().map(|banned| banned.net).collect(),
         Some(asked) => named(guard, asked)?,
     };
     let lifted: Vec<Arc<Banned>> = guard.ledger().lift(&nets);
     guard.lifted(&lifted, who, reason);
-    guard.ledger().settled().await;
-    Ok(lifted.iter().map(|banned| view(banned)).collect())
+    let durable = guard.settled().await;
+    Ok(Done { bans: lifted.iter().map(|banned| view(banned)).collect(), durable })
 }
 
-/// The nets of every ban that covers what is asked for.
+/// The nets of every ban that covers what is asked for, or is a part of it.
 fn named(guard: &Guard, asked: &str) -> Result<Vec<IpNet>, Complaint> {
     let all = guard.ledger().bans();
     let covers = |wanted: IpNet| {
-        let covering = all.iter().filter(move |banned| banned.net.contains(&wanted));
+        let covering =
+            all.iter().filter(move |it| it.net.contains(&wanted) || wanted.contains(&it.net));
         covering.map(|banned| banned.net).collect::<Vec<_>>()
     };
     let by_id = || u64::from_str_radix(asked, 16).ok();

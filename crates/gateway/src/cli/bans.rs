@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Exit, Running, admin_client::ask, complain, say, wait};
-use crate::admin::bans::{BanView, OffenceView, Wanted, WantedBan, Why, net};
+use crate::admin::bans::{BanView, Done, OffenceView, Wanted, WantedBan, Why, net};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bans {
@@ -65,7 +65,7 @@ pub(super) enum Bans {
         /// An address, a network, or the request id that a refused person sees.
         who: String,
         /// Why; it goes to the log.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "no reason given")]
         reason: String,
         /// For machines.
         #[arg(long)]
@@ -76,7 +76,7 @@ pub(super) enum Bans {
         #[command(flatten)]
         gateway: Running,
         /// Why; it goes to the log.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "no reason given")]
         reason: String,
         /// For machines.
         #[arg(long)]
@@ -171,8 +171,9 @@ fn listed(file: &PathBuf, lasts: Duration) -> anyhow::Result<Vec<WantedBan>> {
 fn add(gateway: &Running, wanted: &Wanted, json: bool) -> anyhow::Result<Exit> {
     let body = serde_json::to_vec(wanted)?;
     let answer = wait(ask(gateway, Method::POST, "/bans", body.into()))?;
-    let exit = told::<Vec<BanView>>(&answer, json, |bans: &Vec<BanView>| lines(bans))?;
-    let made: Vec<BanView> = serde_json::from_slice(&answer.1).unwrap_or_default();
+    let exit = told::<Done>(&answer, json, |done| lines(&done.bans))?;
+    let made = serde_json::from_slice::<Done>(&answer.1).map(|done| done.bans).unwrap_or_default();
+    warn_unless_durable(&answer.1);
     let is_made = |net: ipnet::IpNet| made.iter().any(|ban| ban.net == net);
     for left_out in
         wanted.bans.iter().filter(|it| wanted.skip && !net(&it.net).is_some_and(is_made))
@@ -183,11 +184,19 @@ fn add(gateway: &Running, wanted: &Wanted, json: bool) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// What is not on disk ends with the process: whoever relies on it should know.
+fn warn_unless_durable(body: &[u8]) {
+    if serde_json::from_slice::<Done>(body).is_ok_and(|done| !done.durable) {
+        complain("warning: kept in memory alone, the state cannot be written (see the log)");
+    }
+}
+
 fn lift(gateway: &Running, path: &str, reason: &str, json: bool) -> anyhow::Result<Exit> {
     let path = format!("{path}?reason={}", encoded(reason));
     let answer = wait(ask(gateway, Method::DELETE, &path, Bytes::new()))?;
-    told::<Vec<BanView>>(&answer, json, |bans| {
-        let lifted = bans.iter().map(|ban| format!("{} is let in", shown(ban)));
+    warn_unless_durable(&answer.1);
+    told::<Done>(&answer, json, |done| {
+        let lifted = done.bans.iter().map(|ban| format!("{} is let in", shown(ban)));
         let lifted: Vec<String> = lifted.collect();
         if lifted.is_empty() { "nobody was banned".to_owned() } else { lifted.join("\n") }
     })

@@ -8,22 +8,31 @@ use std::{
 };
 
 use gateway_ledger::{KEYS, Limiter};
-use gateway_policy::{Limit, Per, RateLimits, SIGNED_IN_TIMES};
+use gateway_policy::{KNOWN_TIMES, Limit, Per, RateLimits, SIGNED_IN_TIMES};
 use gateway_proxy::Whose;
+
+/// How many keys a wider budget remembers: there are fewer who have it.
+const WIDE_KEYS: usize = 1 << 12;
 
 /// The budgets of one limit.
 #[derive(Clone, Debug)]
 struct Budgets {
     usual: Arc<Limiter>,
-    /// For clients whose session n8n takes for good.
+    /// For clients whose session n8n takes for good, and for whoever is known at an account.
     wide: Option<Arc<Limiter>>,
 }
 
 impl Budgets {
     fn of(limit: &Limit) -> Self {
-        let budgets = |quota| Arc::new(Limiter::new(quota, KEYS));
-        let wide = (limit.per == Per::Client).then(|| limit.quota.times(SIGNED_IN_TIMES));
-        Self { usual: budgets(limit.quota), wide: wide.map(budgets) }
+        let wide = match limit.per {
+            Per::Client => Some(limit.quota.times(SIGNED_IN_TIMES)),
+            Per::Account => Some(limit.quota.times(KNOWN_TIMES)),
+            Per::Path | Per::All => None,
+        };
+        Self {
+            usual: Arc::new(Limiter::new(limit.quota, KEYS)),
+            wide: wide.map(|quota| Arc::new(Limiter::new(quota, WIDE_KEYS))),
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Limiter>> {
@@ -70,7 +79,8 @@ impl Limiters {
         match whose {
             Whose::Client(client) => client.hash(&mut hasher),
             Whose::Account(account) => account.hash(&mut hasher),
-            Whose::Path(path) => path.to_ascii_lowercase().hash(&mut hasher),
+            Whose::Known(account, by) => (account, by).hash(&mut hasher),
+            Whose::Path(path) => path.hash(&mut hasher),
             Whose::All => {}
         }
         hasher.finish()

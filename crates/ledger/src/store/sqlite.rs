@@ -4,14 +4,13 @@
 use std::{
     collections::VecDeque,
     fs,
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use gateway_n8n::Surface;
 use gateway_policy::{Ban, Jail, Note, Offence, Past, Timestamp};
 use ipnet::IpNet;
-use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Store, StoreError};
@@ -33,7 +32,7 @@ const TABLES: &str = "
         until INTEGER NOT NULL, nth INTEGER NOT NULL, notes TEXT NOT NULL, who TEXT, why TEXT
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS pasts (
-        client TEXT PRIMARY KEY, count INTEGER NOT NULL, began TEXT NOT NULL
+        client TEXT PRIMARY KEY, count INTEGER NOT NULL, began TEXT NOT NULL, ends INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS visitors (
         client TEXT PRIMARY KEY, address TEXT NOT NULL, at INTEGER NOT NULL, accounts TEXT NOT NULL
@@ -62,24 +61,49 @@ impl Sqlite {
     fn open(&mut self) -> Result<&mut Connection, StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => match connect(&self.path) {
-                Err(why) if is_broken(&why) => {
-                    self.put_aside()?;
-                    connect(&self.path).map_err(StoreError::new)?
-                }
-                other => other.map_err(StoreError::new)?,
-            },
+            None => connect(&self.path).map_err(|why| self.told(why))?,
         };
         Ok(self.connection.insert(connection))
     }
 
-    /// A file that is no database is kept for a person to look at, and does not keep the gateway
-    /// from remembering.
-    fn put_aside(&self) -> Result<(), StoreError> {
-        let aside = self.path.with_extension("db.broken");
-        fs::rename(&self.path, &aside).map_err(StoreError::new)?;
-        tracing::error!(file = %aside.display(), "the state was broken and is put aside");
-        Ok(())
+    /// What went wrong. A file that is no database is put aside for a person to look at: it must
+    /// not keep the gateway from remembering.
+    fn told(&mut self, why: rusqlite::Error) -> StoreError {
+        self.connection = None;
+        let broken = is_broken(&why);
+        let why = StoreError::new(why);
+        if !broken {
+            return why;
+        }
+        let beside = |ending: &str| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        let aside = (0..).map(|n| beside(&format!(".broken{n}"))).find(|it| !it.exists());
+        let aside = aside.unwrap_or_else(|| beside(".broken"));
+        // A journal of the broken file must not be played back into the new one.
+        drop(fs::remove_file(beside("-journal")));
+        match fs::rename(&self.path, &aside) {
+            Ok(()) => {
+                tracing::error!(file = %aside.display(), "the state was broken and is put aside");
+                why.lost()
+            }
+            Err(_) => why,
+        }
+    }
+
+    fn read(&self) -> rusqlite::Result<Vec<Change>> {
+        // Nothing is written to read: a disk may be full, or read-only.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        let mut all = Vec::new();
+        if form(&connection)? > 0 {
+            all.extend(rows(&connection, "SELECT * FROM bans", ban)?);
+            all.extend(rows(&connection, "SELECT * FROM pasts", past)?);
+            all.extend(rows(&connection, "SELECT * FROM visitors ORDER BY at", visitor)?);
+        }
+        Ok(all)
     }
 }
 
@@ -88,38 +112,43 @@ fn is_broken(why: &rusqlite::Error) -> bool {
     matches!(code, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
 }
 
+/// The form of a file; 0 for one that is new.
+///
+/// # Errors
+///
+/// A form that is newer than this gateway.
+fn form(connection: &Connection) -> rusqlite::Result<i64> {
+    let form = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if form > FORM { Err(rusqlite::Error::InvalidQuery) } else { Ok(form) }
+}
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     if let Some(folder) = path.parent() {
         // If it cannot be made, opening fails and says so.
         drop(fs::create_dir_all(folder));
     }
     let connection = Connection::open(path)?;
-    // Alone with its file: no shared memory, which network file systems lack. A commit is on disk
-    // when it returns.
+    // Alone with its file. A commit is on disk when it returns, its journal's end included.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute_batch(TABLES)?;
-    connection.pragma_update(None, "user_version", FORM)?;
+    connection.pragma_update(None, "synchronous", "EXTRA")?;
+    if form(&connection)? == 0 {
+        connection.execute_batch(TABLES)?;
+        connection.pragma_update(None, "user_version", FORM)?;
+    }
     Ok(connection)
 }
 
 impl Store for Sqlite {
     fn load(&mut self) -> Result<Vec<Change>, StoreError> {
-        let load = |connection: &Connection| -> rusqlite::Result<Vec<Change>> {
-            let mut all = Vec::new();
-            all.extend(rows(connection, "SELECT * FROM bans", ban)?);
-            all.extend(rows(connection, "SELECT * FROM pasts", past)?);
-            all.extend(rows(connection, "SELECT * FROM visitors ORDER BY at", visitor)?);
-            Ok(all)
-        };
-        match load(self.open()?) {
-            Err(why) if is_broken(&why) => {
-                self.connection = None;
-                self.put_aside()?;
-                load(self.open()?).map_err(StoreError::new)
-            }
-            loaded => loaded.map_err(StoreError::new),
+        // Its own lock would be in the way.
+        self.connection = None;
+        if !self.path.try_exists().map_err(StoreError::new)? {
+            return Ok(Vec::new());
+        }
+        match self.read().map_err(|why| self.told(why)) {
+            // It is put aside, and there is nothing to read any more.
+            Err(why) if why.is_lost() => Ok(Vec::new()),
+            read => read,
         }
     }
 
@@ -131,12 +160,8 @@ impl Store for Sqlite {
             }
             transaction.commit()
         };
-        let written = write(self.open()?);
-        if written.is_err() {
-            // A disk that was full may have room for a new start.
-            self.connection = None;
-        }
-        written.map_err(StoreError::new)
+        // After a failure it is opened anew: a disk that was full may have room then.
+        write(self.open()?).map_err(|why| self.told(why))
     }
 }
 
@@ -184,8 +209,8 @@ fn past(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
     let (client, began, count) = (text(row, "client")?, text(row, "began")?, row.get("count")?);
     let began: VecDeque<i64> = serde_json::from_str(&began).unwrap_or_default();
     let began = began.into_iter().map(Timestamp).collect();
-    let client: Option<IpAddr> = client.parse().ok();
-    Ok(client.map(|client| Change::Past(client, Some(Past { count, began }))))
+    let (client, ends): (Option<IpNet>, _) = (client.parse().ok(), Timestamp(row.get("ends")?));
+    Ok(client.map(|client| Change::Past(client, Some(Past { count, began, ends }))))
 }
 
 fn visitor(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
@@ -237,10 +262,10 @@ fn make(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> 
         Change::Past(client, None) => {
             run("DELETE FROM pasts WHERE client = ?", params![client.to_string()])
         }
-        Change::Past(client, Some(Past { count, began })) => {
+        Change::Past(client, Some(Past { count, began, ends })) => {
             let began = json(&began.iter().map(|it| it.0).collect::<Vec<_>>());
-            let values = params![client.to_string(), count, began];
-            run("INSERT OR REPLACE INTO pasts VALUES (?, ?, ?)", values)
+            let values = params![client.to_string(), count, began, ends.0];
+            run("INSERT OR REPLACE INTO pasts VALUES (?, ?, ?, ?)", values)
         }
         Change::Visitor(client, None) => {
             run("DELETE FROM visitors WHERE client = ?", params![client.to_string()])
@@ -255,6 +280,8 @@ fn make(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> 
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn all() -> Vec<Change> {
@@ -277,12 +304,13 @@ mod tests {
         };
         let by_hand = Some(ByHand { who: "me".to_owned(), why: "it's \"so\"".to_owned() });
         let client: IpAddr = "2001:db8::".parse().unwrap();
-        let past = Past { count: 3, began: [Timestamp(1), Timestamp(8)].into() };
+        let began = [Timestamp(1), Timestamp(8)].into();
+        let past = Past { count: 3, began, ends: Timestamp(9) };
         let address = "2001:db8::7".parse().unwrap();
         let visitor = Visitor { address, at: Timestamp(5), accounts: vec![Account(u64::MAX)] };
         vec![
             Change::Ban(net, Some(Banned { net, ban, by_hand })),
-            Change::Past(client, Some(past)),
+            Change::Past(net, Some(past)),
             Change::Visitor(client, Some(visitor)),
         ]
     }
@@ -305,12 +333,39 @@ mod tests {
     #[test]
     fn a_broken_file_is_put_aside() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("state.db"), vec![b'x'; 5000]).unwrap();
+        let path = folder.path().join("state.db");
+        fs::write(&path, vec![b'x'; 5000]).unwrap();
         let mut store = Sqlite::in_folder(folder.path());
         assert_eq!(store.load().unwrap(), []);
-        assert!(folder.path().join("state.db.broken").exists());
+        assert!(folder.path().join("state.db.broken0").exists());
         store.write(&all()).unwrap();
         assert_eq!(store.load().unwrap(), all());
+        // While it runs, whoever writes is told that everything has to be written again.
+        drop(store);
+        fs::write(&path, vec![b'y'; 5000]).unwrap();
+        let mut store = Sqlite::in_folder(folder.path());
+        assert!(store.write(&all()).unwrap_err().is_lost());
+        assert!(folder.path().join("state.db.broken1").exists());
+        store.write(&all()).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_read_without_writing_and_one_of_a_later_form_is_left_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        assert_eq!(Sqlite::in_folder(folder.path()).load().unwrap(), []);
+        assert!(!path.exists(), "reading makes nothing");
+        Sqlite::in_folder(folder.path()).write(&all()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        let before = fs::read(&path).unwrap();
+        assert_eq!(Sqlite::in_folder(folder.path()).load().unwrap(), all());
+        assert_eq!(fs::read(&path).unwrap(), before);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
+        let mut store = Sqlite::in_folder(folder.path());
+        assert!(store.load().is_err() && store.write(&all()).is_err());
+        assert!(path.exists());
     }
 
     #[test]
@@ -319,7 +374,7 @@ mod tests {
         let path = folder.path().join("file");
         fs::write(&path, "").unwrap();
         let mut store = Sqlite::in_folder(&path);
-        assert!(store.load().is_err() && store.write(&all()).is_err());
+        assert!(store.write(&all()).is_err());
         fs::remove_file(&path).unwrap();
         store.write(&all()).unwrap();
         assert_eq!(store.load().unwrap(), all());

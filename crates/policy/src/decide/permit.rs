@@ -15,6 +15,7 @@ pub struct Permit {
     pub(super) upgrade: bool,
     pub(super) key: Client,
     pub(super) limits: Arc<[Limit]>,
+    pub(super) path_key: Option<String>,
     pub(super) attempt: Option<Attempt>,
     pub(super) session: bool,
     pub(super) offence: Option<Offence>,
@@ -96,6 +97,12 @@ impl Permit {
     #[must_use]
     pub fn limits(&self) -> &Arc<[Limit]> {
         &self.limits
+    }
+
+    /// The path, as n8n tells it from others, if a limit asks for it.
+    #[must_use]
+    pub fn path_key(&self) -> Option<&str> {
+        self.path_key.as_deref()
     }
 
     /// What it tries to prove, if it tries anything.

@@ -236,6 +236,8 @@ fn what_is_held_against_whom() {
         (STRANGER, "GET /webhook/stripe", None),
         (STRANGER, "GET /%72est/login", Some(Offence::Malformed)),
         (STRANGER, "GET //webhook/x", None),
+        (STRANGER, "GET /webhook/x;y", None),
+        (STRANGER, "GET /webhook/../rest", Some(Offence::Malformed)),
     ] {
         assert_eq!(offence(&policy(), from, &format!("{line}\n{host}")), expected, "{line}");
     }
@@ -264,7 +266,7 @@ fn in_a_dry_run_what_would_be_refused_passes_and_is_told() {
 #[test]
 fn attempts_are_limited_and_page_loads_are_not() {
     let quota = crate::Quota { rate: 1, period: std::time::Duration::from_secs(1), burst: 1 };
-    let (per, dry_run, source) = (crate::Per::Client, false, LINE);
+    let (per, dry_run, source) = (Per::Client, false, LINE);
     let strangers = false;
     let limit = |name: &str| Limit { name: name.into(), per, quota, strangers, dry_run, source };
     let mut policy = policy();

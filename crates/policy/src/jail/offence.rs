@@ -72,6 +72,9 @@ struct JailRow {
     /// How many times `max_retry` an address may have behind which people work in the editor: an
     /// office's slips are many people's.
     shared: u16,
+    /// How many times `max_retry` a whole IPv6 site may have, which has 65,536 networks to walk
+    /// through; 0 where sites are not looked at.
+    site: u16,
 }
 
 #[rustfmt::skip]
@@ -90,17 +93,17 @@ static OFFENCES: [OffenceRow; 10] = [
 
 #[rustfmt::skip]
 static JAILS: [JailRow; 11] = [
-    JailRow { jail: Jail::SignIn, name: "sign-in", shared: 4 },
-    JailRow { jail: Jail::SignInSlow, name: "sign-in-slow", shared: 1 },
-    JailRow { jail: Jail::SecondFactor, name: "second-factor", shared: 4 },
-    JailRow { jail: Jail::LeakedPassword, name: "leaked-password", shared: 1 },
-    JailRow { jail: Jail::ApiKey, name: "api-key", shared: 1 },
-    JailRow { jail: Jail::Scan, name: "scan", shared: 1 },
-    JailRow { jail: Jail::Attack, name: "attack", shared: 1 },
-    JailRow { jail: Jail::Flood, name: "flood", shared: 4 },
-    JailRow { jail: Jail::Protocol, name: "protocol", shared: 1 },
-    JailRow { jail: Jail::Recidive, name: "recidive", shared: 1 },
-    JailRow { jail: Jail::Manual, name: "manual", shared: 1 },
+    JailRow { jail: Jail::SignIn, name: "sign-in", shared: 4, site: 8 },
+    JailRow { jail: Jail::SignInSlow, name: "sign-in-slow", shared: 4, site: 8 },
+    JailRow { jail: Jail::SecondFactor, name: "second-factor", shared: 4, site: 8 },
+    JailRow { jail: Jail::LeakedPassword, name: "leaked-password", shared: 4, site: 8 },
+    JailRow { jail: Jail::ApiKey, name: "api-key", shared: 1, site: 8 },
+    JailRow { jail: Jail::Scan, name: "scan", shared: 4, site: 8 },
+    JailRow { jail: Jail::Attack, name: "attack", shared: 1, site: 8 },
+    JailRow { jail: Jail::Flood, name: "flood", shared: 4, site: 0 },
+    JailRow { jail: Jail::Protocol, name: "protocol", shared: 1, site: 0 },
+    JailRow { jail: Jail::Recidive, name: "recidive", shared: 1, site: 0 },
+    JailRow { jail: Jail::Manual, name: "manual", shared: 1, site: 0 },
 ];
 
 impl Offence {
@@ -176,6 +179,12 @@ impl Jail {
     #[must_use]
     pub fn shared(self) -> u16 {
         self.row().shared
+    }
+
+    /// How many times `max_retry` a whole IPv6 site may have; nothing if sites are not looked at.
+    #[must_use]
+    pub fn site(self) -> Option<u16> {
+        Some(self.row().site).filter(|times| *times > 0)
     }
 
     /// Its name in the policy, in metrics, in logs and on disk.

@@ -64,15 +64,18 @@ pub struct Past {
     pub count: u32,
     /// When the last ones began, oldest first, at most [`Past::REMEMBERED`].
     pub began: VecDeque<Timestamp>,
+    /// When the last one ends.
+    pub ends: Timestamp,
 }
 
 impl Past {
     /// How many bans are remembered with their times.
     pub const REMEMBERED: usize = 100;
 
-    /// Adds a ban that began at `at`.
-    pub fn add(&mut self, at: Timestamp) {
+    /// Adds a ban that began at `at` and ends at `ends`.
+    pub fn add(&mut self, at: Timestamp, ends: Timestamp) {
         self.count = self.count.saturating_add(1);
+        self.ends = self.ends.max(ends);
         self.began.push_back(at);
         if self.began.len() > Self::REMEMBERED {
             self.began.pop_front();
@@ -111,11 +114,22 @@ pub struct Ban {
     pub dry_run: bool,
 }
 
+/// What a jail has counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The jail.
+    pub jail: Jail,
+    /// How much it holds now.
+    pub count: usize,
+    /// How much is too much.
+    pub most: u16,
+}
+
 /// What follows from an offence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Each jail that counted it, and its count now.
-    pub counted: Vec<(Jail, usize)>,
+    /// Each jail that counted it.
+    pub counted: Vec<Count>,
     /// The ban, if it was one too many.
     pub ban: Option<Ban>,
 }
@@ -187,11 +201,5 @@ impl Record {
     /// Everything it holds, by jail, oldest first.
     pub fn notes(&self) -> impl Iterator<Item = (Jail, &Note)> {
         self.held.iter().flat_map(|(jail, notes)| notes.iter().map(|note| (*jail, note)))
-    }
-
-    /// When the last thing happened that it holds.
-    #[must_use]
-    pub fn last(&self) -> Option<Timestamp> {
-        self.notes().map(|(_, note)| note.at).max()
     }
 }

@@ -24,6 +24,10 @@ fn bans() -> Bans {
     }
 }
 
+fn counted(jail: Jail, count: usize) -> Count {
+    Count { jail, count, most: if jail == Jail::Scan { 2 } else { 3 } }
+}
+
 fn note(at: i64, offence: Offence) -> Note {
     Note { at: Timestamp(at), offence, surface: None, request: 0, account: None }
 }
@@ -31,16 +35,17 @@ fn note(at: i64, offence: Offence) -> Note {
 #[test]
 fn one_too_many_within_find_time_is_a_ban() {
     let (bans, mut record) = (bans(), Record::default());
-    let mut offend = |at| bans.note(&mut record, note(at, Offence::WrongPassword), false, 0.0);
-    assert_eq!(offend(0).counted, [(Jail::SignIn, 1)]);
+    let mut offend =
+        |at| bans.note(&mut record, note(at, Offence::WrongPassword), Whose::Client, 0.0);
+    assert_eq!(offend(0).counted, [counted(Jail::SignIn, 1)]);
     assert!(offend(300).ban.is_none());
     // The first is ten minutes old now, and forgotten.
-    assert_eq!(offend(600).counted, [(Jail::SignIn, 2)]);
+    assert_eq!(offend(600).counted, [counted(Jail::SignIn, 2)]);
     let ban = offend(601).ban.unwrap();
     assert_eq!((ban.since, ban.until, ban.nth), (Timestamp(601), Timestamp(1201), 1));
     assert_eq!(ban.notes.iter().map(|it| it.at.0).collect::<Vec<_>>(), [300, 600, 601]);
     // Counting begins anew.
-    assert_eq!(offend(602).counted, [(Jail::SignIn, 1)]);
+    assert_eq!(offend(602).counted, [counted(Jail::SignIn, 1)]);
 }
 
 /// The times that fail2ban's own formula gives.
@@ -50,7 +55,8 @@ fn bans_grow_as_fail2bans_do() {
         let (bans, mut record) = (Bans { increment, ..bans() }, Record::default());
         let mut lengths = Vec::new();
         for at in 0..10 {
-            let verdict = bans.note(&mut record, note(at * 10, Offence::Probe), false, chance);
+            let verdict =
+                bans.note(&mut record, note(at * 10, Offence::Probe), Whose::Client, chance);
             lengths.extend(verdict.ban.map(|ban| ban.until.since(ban.since).as_secs() / 60));
         }
         lengths
@@ -77,7 +83,7 @@ fn one_ban_too_many_is_a_long_one() {
     };
     let bans = Bans { recidive: Some(recidive), increment: None, ..bans() };
     let mut record = Record::default();
-    let mut offend = |at| bans.note(&mut record, note(at, Offence::Probe), false, 0.0).ban;
+    let mut offend = |at| bans.note(&mut record, note(at, Offence::Probe), Whose::Client, 0.0).ban;
     assert!(offend(0).is_none());
     assert_eq!(offend(1).unwrap().jail, Jail::Scan);
     assert!(offend(1000).is_none());
@@ -93,13 +99,26 @@ fn one_ban_too_many_is_a_long_one() {
 fn an_office_may_slip_more_often_than_one_person() {
     let (bans, mut record) = (bans(), Record::default());
     for at in 1..12 {
-        let verdict = bans.note(&mut record, note(at, Offence::WrongPassword), true, 0.0);
+        let verdict =
+            bans.note(&mut record, note(at, Offence::WrongPassword), Whose::Workplace, 0.0);
         assert!(verdict.ban.is_none(), "{at}");
     }
-    assert!(bans.note(&mut record, note(12, Offence::WrongPassword), true, 0.0).ban.is_some());
-    bans.note(&mut record, note(13, Offence::Probe), true, 0.0);
-    let scan = bans.note(&mut record, note(14, Offence::Probe), true, 0.0);
-    assert!(scan.ban.is_some(), "nobody's slip");
+    assert!(
+        bans.note(&mut record, note(12, Offence::WrongPassword), Whose::Workplace, 0.0)
+            .ban
+            .is_some()
+    );
+}
+
+#[test]
+fn a_site_may_have_eight_clients_offences() {
+    let (bans, mut record) = (bans(), Record::default());
+    let mut offend = |at, offence| bans.note(&mut record, note(at, offence), Whose::Site, 0.0);
+    for at in 1..24 {
+        assert!(offend(at, Offence::WrongPassword).ban.is_none(), "{at}");
+    }
+    assert!(offend(24, Offence::WrongPassword).ban.is_some());
+    assert!(offend(25, Offence::Limited).counted.is_empty(), "a site is many people");
 }
 
 #[test]
@@ -107,8 +126,8 @@ fn a_dry_run_counts_and_leaves_no_past() {
     let mut bans = bans();
     bans.jails[1].dry_run = true;
     let mut record = Record::default();
-    bans.note(&mut record, note(0, Offence::Probe), false, 0.0);
-    let ban = bans.note(&mut record, note(1, Offence::Probe), false, 0.0).ban.unwrap();
+    bans.note(&mut record, note(0, Offence::Probe), Whose::Client, 0.0);
+    let ban = bans.note(&mut record, note(1, Offence::Probe), Whose::Client, 0.0).ban.unwrap();
     assert!(ban.dry_run);
     assert_eq!(record.past, Past::default());
 }
@@ -117,21 +136,24 @@ fn a_dry_run_counts_and_leaves_no_past() {
 fn a_success_forgives_failures_on_the_same_account_alone() {
     let (bans, mut record) = (bans(), Record::default());
     let on = |account| Note { account: Some(account), ..note(0, Offence::WrongPassword) };
-    bans.note(&mut record, on(1), false, 0.0);
-    bans.note(&mut record, on(2), false, 0.0);
-    bans.note(&mut record, note(0, Offence::Probe), false, 0.0);
+    bans.note(&mut record, on(1), Whose::Client, 0.0);
+    bans.note(&mut record, on(2), Whose::Client, 0.0);
+    bans.note(&mut record, note(0, Offence::Probe), Whose::Client, 0.0);
     record.succeeded(Some(2));
     assert_eq!(record.held(), 2, "the guess at account 1 and the probe");
-    assert_eq!(bans.note(&mut record, on(2), false, 0.0).counted, [(Jail::SignIn, 2)]);
+    assert_eq!(
+        bans.note(&mut record, on(2), Whose::Client, 0.0).counted,
+        [counted(Jail::SignIn, 2)]
+    );
 }
 
 #[test]
 fn a_clock_that_is_set_back_keeps_nothing_for_ever() {
     let (bans, mut record) = (bans(), Record::default());
-    bans.note(&mut record, note(1_000_000, Offence::WrongPassword), false, 0.0);
-    bans.note(&mut record, note(1_000_000, Offence::WrongPassword), false, 0.0);
-    let verdict = bans.note(&mut record, note(5, Offence::WrongPassword), false, 0.0);
-    assert_eq!(verdict.counted, [(Jail::SignIn, 1)]);
+    bans.note(&mut record, note(1_000_000, Offence::WrongPassword), Whose::Client, 0.0);
+    bans.note(&mut record, note(1_000_000, Offence::WrongPassword), Whose::Client, 0.0);
+    let verdict = bans.note(&mut record, note(5, Offence::WrongPassword), Whose::Client, 0.0);
+    assert_eq!(verdict.counted, [counted(Jail::SignIn, 1)]);
 }
 
 fn offences() -> impl Strategy<Value = Vec<(u16, usize, u8, bool)>> {
@@ -149,9 +171,9 @@ proptest! {
             now += i64::from(step) / 60;
             let offence = Offence::all().nth(offence).unwrap();
             let note = Note { account: Some(account.into()), ..note(now, offence) };
-            let verdict = bans.note(&mut record, note, false, chance);
+            let verdict = bans.note(&mut record, note, Whose::Client, chance);
             if let Some(ban) = verdict.ban {
-                prop_assert!(ban.until > ban.since && ban.until <= at_the_latest(Timestamp(now)));
+                prop_assert!(ban.until > ban.since && ban.until <= Timestamp(now) + LONGEST_BAN);
                 prop_assert!(ban.notes.len() <= 10);
                 prop_assert_eq!(ban.nth, record.past.count);
             }

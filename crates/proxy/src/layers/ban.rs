@@ -31,7 +31,8 @@ where
 
     async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
         let exchange = &identified.exchange;
-        if self.warden.turns_away(&exchange.case(), &exchange.rules).await {
+        let path = identified.request.uri().path();
+        if self.warden.turns_away(&exchange.case(), path, &exchange.rules).await {
             return Err(Reason::Banned.into());
         }
         self.inner.serve(identified).await

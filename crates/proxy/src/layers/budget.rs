@@ -35,7 +35,7 @@ where
         for limit in permit.limits().iter() {
             let whose = match limit.per {
                 Per::Client => Whose::Client(client.key),
-                Per::Path => Whose::Path(request.uri().path()),
+                Per::Path => Whose::Path(permit.path_key().unwrap_or_default()),
                 Per::All => Whose::All,
                 Per::Account => continue,
             };
@@ -72,6 +72,7 @@ pub(super) fn charge(
     if limit.dry_run || is_dry(&exchange.rules) {
         told("would_refuse");
         would_refuse(exchange, reason, Some(limit.name.to_string()));
+        exchange.suspects(reason.offence(exchange.surface()).filter(|_| !limit.dry_run));
         return Ok(());
     }
     told("refused");

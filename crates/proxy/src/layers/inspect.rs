@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use gateway_n8n::{Attempt, FORM_LIMIT, account};
 use gateway_policy::{Mode, Per, Reason};
-use http::{Request, header};
+use http::{HeaderValue, Request, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full};
 use tower::{Layer, layer::layer_fn};
@@ -62,10 +62,12 @@ where
         self.tried(attempt, field, request, &form, exchange)?;
         let limits = permit.limits().iter().filter(|limit| limit.per == Per::Account);
         let case = exchange.case();
-        for limit in limits.filter(|limit| !(limit.strangers && case.known)) {
-            if let Some(account) = case.account {
-                charge(&self.warden, limit, Whose::Account(account), exchange)?;
-            }
+        for (limit, account) in limits.zip(std::iter::repeat(case.account)) {
+            let Some(account) = account else { continue };
+            let by = exchange.device().map(HeaderValue::as_bytes).unwrap_or_default();
+            let known = limit.strangers && case.known;
+            let whose = if known { Whose::Known(account, by) } else { Whose::Account(account) };
+            charge(&self.warden, limit, whose, exchange)?;
         }
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(form)))).await
     }

@@ -79,10 +79,10 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
         rule: source.map(|source| source.to_string()),
     });
     let mut response = page::answer(reason.status(), reason.text(), exchange);
-    // Where one message cannot be understood, the next one on the connection cannot be either; a
-    // banned client is to connect again, and be dropped. HTTP/2 forbids the field.
-    let last = reason.status() == StatusCode::BAD_REQUEST || reason == Reason::Banned;
-    if last && !exchange.is_h2() {
+    // Where one message cannot be understood, the next one on the connection cannot be either,
+    // unless HTTP/2 frames them; a banned client is to connect again, and be dropped.
+    let last = reason.status() == StatusCode::BAD_REQUEST && !exchange.is_h2();
+    if last || reason == Reason::Banned {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -67,10 +67,12 @@ where
     async fn serve(&self, identified: Identified<B>) -> Result<Response<Answer>, Failure> {
         let exchange = Arc::clone(&identified.exchange);
         let served = self.inner.serve(identified).await;
-        let offence = match &served {
+        let refused = match &served {
             Err(Failure::Refused(refusal) | Failure::Limited(refusal, _)) => refusal.offence,
-            Ok(_) | Err(Failure::Faulty(..)) => exchange.offence(),
+            Ok(_) | Err(Failure::Faulty(..)) => None,
         };
+        // What the path alone tells weighs more than what it was refused for.
+        let offence = exchange.offence().or(refused);
         if let Some(offence) = offence {
             let mut case = exchange.case();
             if let Err(Failure::Refused(refusal) | Failure::Limited(refusal, _)) = &served {
@@ -80,7 +82,10 @@ where
         }
         let response = served?;
         if exchange.shows_session(response.status()) {
-            self.warden.has_session(exchange.client());
+            self.warden.has_session(exchange.client(), &exchange.rules);
+        }
+        if exchange.is_webhook() && response.status().is_success() {
+            self.warden.sends(exchange.client());
         }
         Ok(match exchange.case().attempt {
             Some(attempt) => self.attempted(attempt, response, &exchange),

@@ -59,11 +59,20 @@ pub struct SignInFailed {
     pub request_id: String,
     /// Who tried.
     pub client: IpAddr,
+    /// The surface's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surface: Option<&'static str>,
     /// What was tried: `sign_in`, `mail_token`, `api_key` and so on.
     pub attempt: &'static str,
     /// Why it failed, as an offence.
     #[serde(serialize_with = "offence")]
     pub because: Offence,
+    /// The jail that counts it first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jail: Option<&'static str>,
+    /// How much that jail holds against the client now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
     /// The account, as a keyed hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -96,6 +105,9 @@ pub struct SignInSucceeded {
     pub request_id: String,
     /// Who.
     pub client: IpAddr,
+    /// The surface's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surface: Option<&'static str>,
     /// The account, as a keyed hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -119,6 +131,9 @@ pub struct PasswordLeaked {
     pub request_id: String,
     /// Who showed it last.
     pub client: IpAddr,
+    /// The surface's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surface: Option<&'static str>,
     /// The account, as a keyed hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -247,6 +262,8 @@ pub struct Unbanned {
     /// The jail.
     #[serde(serialize_with = "jail")]
     pub jail: Jail,
+    /// How many offences it told of.
+    pub count: usize,
     /// `time` or `operator`.
     pub because: &'static str,
     /// Who did it by hand.

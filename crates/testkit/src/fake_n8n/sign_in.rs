@@ -18,6 +18,7 @@ pub(super) fn answer(head: &request::Parts, body: &[u8]) -> Option<Response<Stri
         } else {
             said(StatusCode::UNAUTHORIZED, &json!({ "status": "error", "message": "Unauthorized" }))
         }),
+        (&Method::POST, "/rest/owner/setup") => Some(signed_in("owner")),
         (&Method::POST, "/rest/forgot-password") => Some(said(StatusCode::OK, &json!({}))),
         (_, "/rest/resolve-password-token" | "/rest/change-password") => {
             Some(said(StatusCode::NOT_FOUND, &json!({ "code": 404, "message": "" })))
@@ -66,16 +67,18 @@ fn login(form: &Map<String, Value>) -> Response<String> {
         return said(StatusCode::BAD_REQUEST, &wrong);
     }
     match (field("password"), name.starts_with("mfa"), field("mfaCode")) {
-        ("right", false, _) | ("right", true, "123456") => {
-            let mut answer = said(StatusCode::OK, &json!({ "data": { "email": name } }));
-            let session = HeaderValue::from_static("n8n-auth=good; Path=/; HttpOnly; Secure");
-            answer.headers_mut().insert(header::SET_COOKIE, session);
-            answer
-        }
+        ("right", false, _) | ("right", true, "123456") => signed_in(&name),
         ("right", true, "") => refused(998, "MFA Error"),
         ("right", true, _) => refused(401, "Invalid mfa token or recovery code"),
         _ => refused(401, "Wrong username or password. Do you have caps lock on?"),
     }
+}
+
+fn signed_in(name: &str) -> Response<String> {
+    let mut answer = said(StatusCode::OK, &json!({ "data": { "email": name } }));
+    let session = HeaderValue::from_static("n8n-auth=good; Path=/; HttpOnly; Secure");
+    answer.headers_mut().insert(header::SET_COOKIE, session);
+    answer
 }
 
 fn said(status: StatusCode, body: &Value) -> Response<String> {

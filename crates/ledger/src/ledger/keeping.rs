@@ -1,0 +1,114 @@
+//! What outlives the process: read at the start, written as it changes.
+
+use std::sync::{Arc, Mutex, atomic::Ordering};
+
+use gateway_policy::Timestamp;
+use gateway_telemetry::{StateRecovered, StateWriteFailed, Telemetry};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ledger, locked};
+use crate::{Change, Store, StoreError, journal::RETRY};
+
+impl Ledger {
+    /// Takes over what a store kept, unless something newer is there. What has ended since then is
+    /// forgotten by the store as well; what began after `now`, by a clock that was ahead, begins
+    /// now.
+    pub fn restore(&self, changes: Vec<Change>, now: Timestamp) {
+        let mut gone = Vec::new();
+        let mut offenders = locked(&self.offenders);
+        let (mut sheet, mut known) = (self.sheet_mut(), self.known_mut());
+        for change in changes {
+            match change {
+                Change::Ban(net, Some(mut banned)) => {
+                    let ahead = banned.ban.since.since(now);
+                    banned.ban.since = banned.ban.since - ahead;
+                    banned.ban.until = banned.ban.until - ahead;
+                    if banned.ban.until <= now {
+                        gone.push(Change::Ban(net, None));
+                    } else if sheet.get(net).is_none() {
+                        let lost = sheet.insert(banned);
+                        gone.extend(lost.map(|it| Change::Ban(it.net, None)));
+                    }
+                }
+                Change::Past(net, Some(mut past)) => {
+                    past.began.iter_mut().for_each(|at| *at = now.min(*at));
+                    if offenders.past(net).is_none() {
+                        let lost = offenders.remember(net, past);
+                        gone.extend(lost.map(|it| Change::Past(it, None)));
+                    }
+                }
+                Change::Visitor(client, Some(mut visitor)) => {
+                    visitor.at = now.min(visitor.at);
+                    let lost = known.restore(client, visitor);
+                    gone.extend(lost.map(|it| Change::Visitor(it, None)));
+                }
+                Change::Ban(_, None) | Change::Past(_, None) | Change::Visitor(_, None) => {}
+            }
+        }
+        self.any.store(sheet.len() > 0, Ordering::Release);
+        if !gone.is_empty() {
+            self.journal.post(gone);
+        }
+    }
+
+    /// Reads what `store` kept.
+    ///
+    /// # Errors
+    ///
+    /// A store that cannot be read; the ledger is as it was.
+    pub fn load(&self, store: &mut dyn Store, now: Timestamp) -> Result<(), StoreError> {
+        self.restore(store.load()?, now);
+        Ok(())
+    }
+
+    /// Writes what changes to `store`, until `stop` and everything is written. One that could not
+    /// be `loaded` is read first, again and again.
+    pub async fn keep(
+        &self,
+        store: Box<dyn Store>,
+        loaded: bool,
+        now: impl Fn() -> Timestamp,
+        telemetry: Telemetry,
+        stop: CancellationToken,
+    ) {
+        let store = Arc::new(Mutex::new(store));
+        let mut loaded = loaded;
+        self.journal.set_failing(!loaded);
+        while !loaded {
+            tokio::select! {
+                () = sleep(RETRY) => {}
+                () = stop.cancelled() => return,
+            }
+            match read(&store).await {
+                Ok(changes) => {
+                    self.restore(changes, now());
+                    telemetry.say(&StateRecovered {});
+                    loaded = true;
+                }
+                Err(why) => {
+                    telemetry.say(&StateWriteFailed { error: why.to_string(), first: false });
+                }
+            }
+        }
+        self.journal.set_failing(false);
+        self.journal.keep(&store, &telemetry, &stop, || self.everything()).await;
+    }
+
+    /// All that a store should keep.
+    pub(super) fn everything(&self) -> Vec<Change> {
+        let offenders = locked(&self.offenders);
+        let (sheet, known) = (self.sheet(), self.known());
+        let bans = sheet.iter().map(|it| Change::Ban(it.net, Some((**it).clone())));
+        let pasts = offenders.pasts().map(|(net, past)| Change::Past(net, Some(past.clone())));
+        let visitors = known.visitors();
+        let visitors = visitors.map(|(client, it)| Change::Visitor(client, Some(it.clone())));
+        bans.chain(pasts).chain(visitors).collect()
+    }
+}
+
+async fn read(store: &Arc<Mutex<Box<dyn Store>>>) -> Result<Vec<Change>, StoreError> {
+    let store = Arc::clone(store);
+    let read = move || locked(&store).load();
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|bug| Err(StoreError::new(bug)))
+}
