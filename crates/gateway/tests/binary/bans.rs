@@ -159,6 +159,24 @@ fn a_ban_is_told_in_fail2bans_words_where_that_is_asked_for() {
     assert!(lines.contains(&said("Ban")) && lines.contains(&said("Unban")), "{lines}");
 }
 
+/// A process that does not outlive the test.
+struct Life(Child);
+
+impl Life {
+    /// SIGKILL: nothing is tidied up.
+    fn end(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// A gateway that is killed again and again.
 struct Mortal {
     folder: TempDir,
@@ -181,15 +199,15 @@ impl Mortal {
         Self { folder, http }
     }
 
-    fn start(&self) -> Child {
+    fn start(&self) -> Life {
         let mut command = binary();
         command.arg("run").arg("--config").arg(self.folder.path().join("policy.yaml"));
-        let child = command.stdout(Stdio::null()).spawn().unwrap();
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         until("the gateway serves", || {
             let answer = asked(&self.socket(), "GET", "/healthz", "");
             answer.is_some_and(|(status, _)| status == "200")
         });
-        child
+        Life(child)
     }
 
     fn socket(&self) -> std::path::PathBuf {
@@ -270,9 +288,7 @@ fn two_hundred_kills_lose_no_ban_that_somebody_was_told_of() {
             let telling = scope.spawn(|| told(&gateway, round, &killed));
             thread::sleep(after);
             killed.store(true, Ordering::SeqCst);
-            // SIGKILL: nothing is tidied up.
-            child.kill().unwrap();
-            child.wait().unwrap();
+            child.end();
             telling.join().unwrap()
         });
         expected.extend(new);
@@ -284,7 +300,6 @@ fn two_hundred_kills_lose_no_ban_that_somebody_was_told_of() {
     let (by_hand, by_jail): (Vec<_>, Vec<_>) =
         expected.iter().partition(|it| it.starts_with("10."));
     assert!(by_hand.len() > 200 && by_jail.len() > 200, "{} {}", by_hand.len(), by_jail.len());
-    assert!(!gateway.folder.path().join("state/state.db.broken").exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert!(!gateway.folder.path().join("state/state.db.broken0").exists());
+    drop(child);
 }

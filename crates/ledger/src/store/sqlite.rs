@@ -93,9 +93,17 @@ impl Sqlite {
         }
     }
 
+    /// Reads everything. Nothing is written for that, save what a crash left half done is undone;
+    /// on a disk that is full or read-only there may still be nothing to undo.
     fn read(&self) -> rusqlite::Result<Vec<Change>> {
-        // Nothing is written to read: a disk may be full, or read-only.
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        self.read_with(OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|why| {
+            let broken = is_broken(&why);
+            if broken { Err(why) } else { self.read_with(OpenFlags::SQLITE_OPEN_READ_ONLY) }
+        })
+    }
+
+    fn read_with(&self, flags: OpenFlags) -> rusqlite::Result<Vec<Change>> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         let mut all = Vec::new();
         if form(&connection)? > 0 {
