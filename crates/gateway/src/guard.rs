@@ -440,3 +440,6 @@ impl Warden for Guard {
         self.0.ledger.sends(client.key);
     }
 }
+
+#[cfg(test)]
+mod tests;

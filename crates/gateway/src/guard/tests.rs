@@ -1,0 +1,106 @@
+use std::fs;
+
+use gateway_certs::SystemClock;
+use gateway_config::{Answers, System, load};
+use gateway_telemetry::{Level, Log, Metrics};
+use proptest::prelude::*;
+
+use super::*;
+
+const POLICY: &str = "\
+version: 1
+site: { host: n8n.test }
+tls: { self_signed: true }
+clients: { trusted_proxies: [10.0.0.0/30] }
+networks: { team: [192.0.2.0/30, \"2001:db8::/64\"] }
+access: { editor: team }
+bans:
+  never: [team]
+  jails:
+    sign-in: { max_retry: 1 }
+    scan: { max_retry: 1 }
+    attack: { max_retry: 1 }
+    protocol: { max_retry: 1 }
+";
+
+fn policy(folder: &Path) -> Policy {
+    let file = folder.join("policy.yaml");
+    fs::write(&file, POLICY).unwrap();
+    load(&file, &System, &Answers::new()).unwrap().policy
+}
+
+fn guard(folder: &Path) -> Guard {
+    let (log, _) = Log::memory(Level::Error);
+    let telemetry = Telemetry::new(Arc::new(Metrics::new("0").unwrap()), log);
+    let guard = Guard::open(folder, Arc::new(SystemClock), telemetry).unwrap();
+    guard.own_are(["127.0.0.1", "::1"].map(|it| it.parse().unwrap()));
+    guard
+}
+
+/// Addresses of all kinds: own, proxies, never, strangers, IPv4 as IPv6.
+fn addresses() -> impl Strategy<Value = IpAddr> {
+    let all = [
+        "127.0.0.1",
+        "::1",
+        "10.0.0.1",
+        "192.0.2.1",
+        "192.0.2.2",
+        "::ffff:192.0.2.3",
+        "2001:db8::1",
+        "2001:db8::ffff:1",
+        "127.0.0.2",
+        "203.0.113.1",
+        "203.0.113.2",
+        "2001:db8:1::1",
+        "2001:db8:1:1::1",
+    ];
+    proptest::sample::select(all.map(|it| it.parse::<IpAddr>().unwrap()).to_vec())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_sequence_bans_who_is_never_banned(
+        steps in proptest::collection::vec((addresses(), 0..10_usize), 0..60),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (policy, guard) = (policy(folder.path()), guard(folder.path()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for (address, offence) in steps {
+                let offence = Offence::all().nth(offence).unwrap();
+                let note = guard.note(None, None, Some(7), offence);
+                guard.hold(policy.clients.client(address), note, &policy);
+                for banned in guard.ledger().bans() {
+                    let own = guard.own();
+                    // A site may hold a network that is never banned: its people are let in.
+                    let site = banned.net.prefix_len() == 48;
+                    assert!(site || policy.covers_exempt(banned.net, &own).is_none(), "{banned:?}");
+                }
+                for never in ["127.0.0.1", "::1", "10.0.0.1", "192.0.2.1", "2001:db8::1"] {
+                    let never = never.parse().unwrap();
+                    assert!(!guard.drops(never, &policy).await, "{never}");
+                }
+            }
+        });
+    }
+}
+
+/// What another network of a banned site has done is not held against whoever signed in from it.
+#[tokio::test]
+async fn a_sites_ban_spares_who_has_signed_in_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (policy, guard) = (policy(folder.path()), guard(folder.path()));
+    let visitor: IpAddr = "2001:db8:1:7::1".parse().unwrap();
+    let client = policy.clients.client(visitor);
+    guard.ledger().signed_in(client, 64, None, guard.now());
+    for n in 0x10..0x18 {
+        let walker: IpAddr = format!("2001:db8:1:{n:x}::1").parse().unwrap();
+        let note = guard.note(None, None, None, Offence::Probe);
+        guard.hold(policy.clients.client(walker), note, &policy);
+    }
+    assert!(guard.ledger().banned(visitor, guard.now()).is_some());
+    assert!(!guard.drops(visitor, &policy).await);
+    assert!(guard.drops("2001:db8:1:8::1".parse().unwrap(), &policy).await);
+}
