@@ -70,7 +70,8 @@ pub(crate) fn access(
     access
 }
 
-pub(crate) fn deny(
+/// A list of names of networks: `deny`, `bans.never`.
+pub(crate) fn networks_of(
     raw: Option<At<OneOrMany<String>>>,
     around: &Surroundings<'_>,
 ) -> Vec<(Arc<Network>, Source)> {
@@ -193,7 +194,7 @@ fn who(place: Place, list: OneOrMany<String>, around: &Surroundings<'_>) -> Opti
     }
 }
 
-pub(crate) fn network(place: Place, name: &str, around: &Surroundings<'_>) -> Option<Arc<Network>> {
+fn network(place: Place, name: &str, around: &Surroundings<'_>) -> Option<Arc<Network>> {
     let found = around.networks.by_name.get(name);
     if found.is_none() {
         let names = around.networks.by_name.keys().map(String::as_str);

@@ -1,11 +1,11 @@
 //! Who is banned when: the file's `bans` over fail2ban's own numbers.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use gateway_policy::{Bans, Increment, Jail, LONGEST_BAN, Network, Place, Sentence, Source};
+use gateway_policy::{Bans, Increment, Jail, LONGEST_BAN, Place, Sentence};
 
 use crate::{
-    access::{Surroundings, network},
+    access::{Surroundings, networks_of},
     at::{At, Keyed, OneOrMany},
     de::Session,
     problem::did_you_mean,
@@ -51,7 +51,7 @@ pub(crate) fn bans(raw: raw::Bans, around: &Surroundings<'_>) -> (Bans, bool) {
         raw::Switch::Set(raw) => set(sentence(RECIDIVE), raw, session),
     };
     let bans = Bans {
-        never: never_of(never, around),
+        never: networks_of(never, around),
         jails: jails_of(jails, session),
         increment: match increment.and_then(|it| it.value).unwrap_or_default() {
             raw::Switch::Plain(false) => None,
@@ -61,18 +61,6 @@ pub(crate) fn bans(raw: raw::Bans, around: &Surroundings<'_>) -> (Bans, bool) {
         recidive,
     };
     (bans, nftables.and_then(|it| it.value).unwrap_or(false))
-}
-
-fn never_of(
-    raw: Option<At<OneOrMany<String>>>,
-    around: &Surroundings<'_>,
-) -> Vec<(Arc<Network>, Source)> {
-    let list = raw.and_then(|raw| raw.value).map(|list| list.0).unwrap_or_default();
-    let named = |one: At<String>| {
-        let place = one.place;
-        network(place, &one.value?, around).map(|network| (network, Source::Written(place)))
-    };
-    list.into_iter().filter_map(named).collect()
 }
 
 fn jails_of(raw: Option<At<Keyed<raw::Jail>>>, session: &Session<'_>) -> Vec<Sentence> {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::{
     Admin, Answers, Backend, Certificate, Connections, Listen, Log, LogFormat, LogLevel, N8n,
     Needs, Problem, Settings, Timeouts, Tls, TlsVersion, World,
-    access::{Surroundings, access, bodies, deny},
+    access::{Surroundings, access, bodies, networks_of},
     at::{At, Keyed, OneOrMany},
     bans,
     de::{Reader, Session},
@@ -119,7 +119,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
     check_vouching(&listen, &clients, top, session);
     let (access, deny, bodies) =
-        (access(who, &around), deny(denied, &around), bodies(body, &around));
+        (access(who, &around), networks_of(denied, &around), bodies(body, &around));
     let limits = rates::rate_limits(rate_limits, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
     let connections = connections_of(taken(connections), session);
