@@ -6,7 +6,7 @@ use gateway_policy::{Bans, Increment, Jail, LONGEST_BAN, Place, Sentence};
 
 use crate::{
     access::{Surroundings, networks_of},
-    at::{At, Keyed, OneOrMany},
+    at::{At, Keyed},
     de::Session,
     problem::did_you_mean,
     raw,
