@@ -24,10 +24,14 @@ const fn program(name: &'static str, asked: &'static str, package: &'static str)
 }
 
 /// What the tests with real parts need besides n8n.
-const FOR_TESTS: [Program; 3] = [
+const FOR_TESTS: [Program; 7] = [
     program("chromium", "--version", "chromium"),
     program("chromedriver", "--version", "chromium-driver"),
     program("promtool", "--version", "prometheus"),
+    program("hydra", "-U https-post-form", "hydra"),
+    program("nft", "--version", "nftables"),
+    program("ip", "-V", "iproute2"),
+    program("unshare", "--version", "util-linux"),
 ];
 
 /// What the installation of n8n needs: npm fetches it, and one of its parts is compiled.

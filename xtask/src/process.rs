@@ -21,10 +21,10 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Whether a program is there and answers `--version`.
-pub(crate) async fn answers(program: &str, argument: &str) -> bool {
+/// Whether a program is there and answers: mostly to `--version`.
+pub(crate) async fn answers(program: &str, asked: &str) -> bool {
     let mut command = command(program);
-    command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
+    command.args(asked.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
     command.status().await.is_ok_and(|status| status.success())
 }
 
