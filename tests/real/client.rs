@@ -1,6 +1,7 @@
 //! Clients of the gateway. Who a client is, is the address it calls from.
 
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -78,15 +79,32 @@ impl Client {
         self.cookie.as_ref()
     }
 
-    /// A connection that speaks `protocol`.
-    pub(crate) async fn dial(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::new(self.from, 0)).unwrap();
-        let tcp = socket.connect((Ipv4Addr::LOCALHOST, self.port).into()).await.unwrap();
+    async fn try_dial(&self, protocol: &[u8]) -> io::Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(self.from, 0))?;
+        let tcp = socket.connect((Ipv4Addr::LOCALHOST, self.port).into()).await?;
         let mut tls = self.tls.clone();
         tls.alpn_protocols = vec![protocol.to_vec()];
         let name = ServerName::try_from(self.host).unwrap();
-        let stream = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.unwrap();
+        TlsConnector::from(Arc::new(tls)).connect(name, tcp).await
+    }
+
+    /// Whether a connection ends before anything of TLS has come back.
+    pub(crate) async fn is_dropped(&self) -> bool {
+        let dialed = timeout(PATIENCE, self.try_dial(b"http/1.1")).await.expect("an end");
+        let Err(why) = dialed else { return false };
+        let ends = [
+            io::ErrorKind::BrokenPipe,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::UnexpectedEof,
+        ];
+        assert!(ends.contains(&why.kind()), "{why:?}");
+        true
+    }
+
+    /// A connection that speaks `protocol`.
+    pub(crate) async fn dial(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        let stream = self.try_dial(protocol).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol));
         stream
     }
@@ -211,6 +229,14 @@ impl Answer {
     /// A header; empty if there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The cookie `name` that it gives, as a client sends it back.
+    pub(crate) fn cookie(&self, name: &str) -> String {
+        let given = self.headers.get_all(header::SET_COOKIE).iter();
+        let mut given = given.filter_map(|it| it.to_str().unwrap().split(';').next());
+        let cookie = given.find(|it| it.split('=').next() == Some(name));
+        cookie.unwrap_or_else(|| panic!("{name} in {:?}", self.headers)).to_owned()
     }
 
     /// Asserts that nothing in it tells what stands behind the gateway.

@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
+    process::Output,
 };
 
 use hyper::Request;
@@ -22,6 +23,15 @@ pub(crate) const TEAM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Anybody else.
 pub(crate) const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
+/// The policy of most tests, besides what each gateway needs.
+const USUAL: &str = "\
+networks: { team: [127.0.0.1, \"::1\"] }
+access: { editor: team, mcp: anyone }
+";
+
+/// The program.
+const BINARY: &str = "N8N_GATEWAY_TEST_BINARY";
+
 /// A gateway, as its operator runs it.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -34,6 +44,27 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts a gateway for `host` in front of an n8n on `n8n`, and waits until it serves.
     pub(crate) async fn start(folder: &Path, host: &'static str, n8n: u16) -> Self {
+        Self::start_with(folder, host, n8n, USUAL).await
+    }
+
+    /// The same with another policy: `rest` says who may call what.
+    pub(crate) async fn start_with(
+        folder: &Path,
+        host: &'static str,
+        n8n: u16,
+        rest: &str,
+    ) -> Self {
+        Self::start_by(Command::new(given(BINARY)), folder, host, n8n, rest).await
+    }
+
+    /// The same by `command`, which runs the program in surroundings of its own.
+    pub(crate) async fn start_by(
+        mut command: Command,
+        folder: &Path,
+        host: &'static str,
+        n8n: u16,
+        rest: &str,
+    ) -> Self {
         let [port] = free_ports();
         let policy = folder.join("policy.yaml");
         let text = format!(
@@ -43,15 +74,12 @@ site: {{ host: {host} }}
 listen: {{ https: ["127.0.0.1:{port}"], http: [], admin: "unix:{0}/admin.sock" }}
 tls: {{ self_signed: true }}
 n8n: {{ url: "http://127.0.0.1:{n8n}" }}
-networks: {{ team: [127.0.0.1, "::1"] }}
-access: {{ editor: team, mcp: anyone }}
 state: {{ dir: "{0}/state" }}
 log: {{ format: json, level: debug }}
-"#,
+{rest}"#,
             folder.display()
         );
         fs::write(&policy, text).unwrap();
-        let mut command = Command::new(given("N8N_GATEWAY_TEST_BINARY"));
         command.args(["run", "--config"]).arg(policy);
         let process = Process::start("gateway", &mut command, folder);
         let mut gateway = Self { process, folder: folder.to_owned(), host, port };
@@ -86,6 +114,11 @@ log: {{ format: json, level: debug }}
         Client::new(from, self.host, self.port, &self.folder.join("state/ca.pem"))
     }
 
+    /// The port of its HTTPS.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its address for browsers.
     pub(crate) fn url(&self) -> String {
         format!("https://{}:{}", self.host, self.port)
@@ -94,6 +127,42 @@ log: {{ format: json, level: debug }}
     /// Everything it has said so far.
     pub(crate) fn said(&self) -> String {
         self.process.said()
+    }
+
+    /// Every event `name` that it has told so far.
+    pub(crate) fn events(&self, name: &str) -> Vec<Value> {
+        let said = self.said();
+        let lines = said.lines().filter_map(|line| serde_json::from_str(line).ok());
+        lines.filter(|line: &Value| line["event"] == name).collect()
+    }
+
+    /// The first event `name` that is so, once it is told.
+    pub(crate) async fn event(&self, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+        eventually(name, async || self.events(name).into_iter().find(&is)).await
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let metrics = self.operator("/metrics").await.is(200).text();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("{name} in {metrics}")).parse().unwrap()
+    }
+
+    /// What its operator is told by `n8n-gateway bans`, and whether the command is content.
+    pub(crate) async fn bans(&self, arguments: &[&str]) -> (bool, Value) {
+        let mut command = Command::new(given(BINARY));
+        command.arg("bans").args(arguments).arg("--json").arg("--config");
+        command.arg(self.folder.join("policy.yaml")).kill_on_drop(true);
+        let Output { status, stdout, stderr } = command.output().await.unwrap();
+        let said = String::from_utf8_lossy(&stderr);
+        let answer = serde_json::from_slice(&stdout);
+        let answer = answer.unwrap_or_else(|why| panic!("{arguments:?}: {why}: {status} {said}"));
+        (status.success(), answer)
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) async fn kill(mut self) {
+        self.process.kill().await;
     }
 
     /// The access record of the request `id`, once it is written.
@@ -113,6 +182,7 @@ pub(crate) struct N8n {
     process: Process,
     command: Command,
     folder: PathBuf,
+    port: u16,
 }
 
 impl N8n {
@@ -138,7 +208,7 @@ impl N8n {
         // Its task runner looks for a `node` of its own.
         command.env("PATH", path_with(&node));
         let process = Process::start("n8n", &mut command, folder);
-        Self { process, command, folder: folder.to_owned() }
+        Self { process, command, folder: folder.to_owned(), port }
     }
 
     /// Ends it at once, as a crash would.
@@ -166,9 +236,14 @@ pub(crate) struct Installation {
 impl Installation {
     /// Starts both for `host`, and waits until n8n answers through the gateway.
     pub(crate) async fn start(host: &'static str) -> Self {
+        Self::start_with(host, USUAL).await
+    }
+
+    /// The same with another policy: `rest` says who may call what.
+    pub(crate) async fn start_with(host: &'static str, rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [port] = free_ports();
-        let gateway = Gateway::start(folder.path(), host, port).await;
+        let gateway = Gateway::start_with(folder.path(), host, port, rest).await;
         let n8n = N8n::start(folder.path(), port, &gateway.url());
         let (team, stranger) = (gateway.client(TEAM), gateway.client(STRANGER));
         let mut installation = Self { n8n, gateway, team, stranger, folder };
@@ -187,6 +262,15 @@ impl Installation {
             (settings.status == 200 && settings.text().starts_with("{\"data\":")).then_some(())
         })
         .await;
+    }
+
+    /// Starts another gateway in front of the same n8n, which remembers nobody.
+    pub(crate) async fn gateway_with(&self, name: &str, host: &'static str, rest: &str) -> Gateway {
+        let folder = self.folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        let gateway = Gateway::start_with(&folder, host, self.n8n.port, rest).await;
+        gateway.until_ready_is(200).await;
+        gateway
     }
 
     /// Ends both and leaves nothing behind.

@@ -13,11 +13,14 @@
 
 mod browser;
 mod client;
+mod guard;
 mod http;
 mod installation;
 mod metrics;
+mod namespace;
 mod outage;
 mod owner;
 mod processes;
 mod push;
+mod relay;
 mod triggers;

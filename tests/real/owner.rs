@@ -3,7 +3,10 @@
 use hyper::Request;
 use serde_json::{Value, json};
 
-use crate::{client::Client, processes::eventually};
+use crate::{
+    client::{Answer, Client},
+    processes::eventually,
+};
 
 pub(crate) const EMAIL: &str = "owner@example.com";
 pub(crate) const PASSWORD: &str = "Passw0rd-Owner";
@@ -19,8 +22,7 @@ impl Owner {
     pub(crate) async fn set_up(client: &Client) -> Self {
         let owner = json!({"email": EMAIL, "password": PASSWORD, "firstName": "Olive", "lastName": "Owner"});
         client.send_json(Request::post("/rest/owner/setup"), &owner).await.is(200);
-        let login = json!({"emailOrLdapLoginId": EMAIL, "password": PASSWORD});
-        let answer = client.send_json(Request::post("/rest/login"), &login).await.is(200);
+        let answer = sign_in(client, EMAIL, PASSWORD).await.is(200);
         let cookie = answer.header("set-cookie");
         for attribute in ["n8n-auth=", "HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
             assert!(cookie.contains(attribute), "{cookie}");
@@ -33,6 +35,21 @@ impl Owner {
     pub(crate) fn token(&self) -> &str {
         let cookie = self.client.cookie().unwrap().to_str().unwrap();
         cookie.split_once('=').unwrap().1
+    }
+
+    /// Invites somebody, who accepts and has the owner's password.
+    pub(crate) async fn invite(&self, email: &str) {
+        let invited = json!([{"email": email, "role": "global:member"}]);
+        let invited = self.client.send_json(Request::post("/rest/invitations"), &invited).await;
+        let id = invited.is(200).json()["data"][0]["user"]["id"].as_str().unwrap().to_owned();
+        let link = Request::post(format!("/rest/users/{id}/invite-link"));
+        let link = self.client.send_json(link, &json!({})).await.is(200).json();
+        let link = link["data"]["link"].as_str().unwrap().to_owned();
+        let (_, token) = link.split_once("token=").unwrap_or_else(|| panic!("{link}"));
+        let accepted =
+            json!({"token": token, "firstName": "Mia", "lastName": "Member", "password": PASSWORD});
+        let accept = Request::post("/rest/invitations/accept");
+        self.client.send_json(accept, &accepted).await.is(200);
     }
 
     /// Makes a workflow.
@@ -62,6 +79,12 @@ impl Owner {
         let request = Request::post(path).header("push-ref", push);
         self.client.send_json(request, &order).await.is(200);
     }
+}
+
+/// Tries to sign in.
+pub(crate) async fn sign_in(client: &Client, name: &str, password: &str) -> Answer {
+    let form = json!({"emailOrLdapLoginId": name, "password": password});
+    client.send_json(Request::post("/rest/login"), &form).await
 }
 
 /// Waits until n8n knows the trigger at `path`.
