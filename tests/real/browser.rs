@@ -1,8 +1,9 @@
-//! The editor in a browser: signing in, making a workflow there and executing it.
+//! The editor in a browser: signing in, making a workflow there, executing it and loading it again
+//! and again. Nothing that a browser does by itself is too much, or is held against it.
 
 use std::{
     fs,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     panic::{AssertUnwindSafe, resume_unwind},
     path::{Path, PathBuf},
 };
@@ -18,14 +19,29 @@ use crate::{
     installation::Installation,
     owner::{EMAIL, Owner, PASSWORD},
     processes::{Process, eventually, free_ports, step, turn},
+    relay::Relay,
 };
+
+/// Where the browser comes from: this machine's own address can do no wrong.
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5));
+
+/// Where the browser finds the gateway, by its usual name and port.
+const FOUND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+/// The default policy.
+const POLICY: &str = "\
+networks: { team: [127.0.0.1, 127.0.0.5] }
+access: { editor: team }
+";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_editor_works_in_a_browser() {
     let _turn = turn().await;
-    let installation = Installation::start("localhost").await;
+    let installation = Installation::start_with("localhost", POLICY).await;
     let owner = Owner::set_up(&installation.team).await;
     let url = installation.gateway.url();
+    let port = installation.gateway.port();
+    let relay = Relay::start((FOUND, port), HOME, port).await;
 
     let folder = installation.folder.path();
     let [port] = free_ports();
@@ -54,6 +70,8 @@ async fn the_editor_works_in_a_browser() {
     }
     screenshot.unwrap();
     closed.unwrap();
+    drop(relay);
+    nothing_was_too_much(&installation).await;
     installation.stop().await;
 }
 
@@ -78,6 +96,7 @@ fn capabilities(folder: &Path) -> Capabilities {
             "--disable-sync",
             "--window-size=1400,900",
             "--ignore-certificate-errors",
+            format!("--host-resolver-rules=MAP localhost {FOUND}"),
             format!("--user-data-dir={}", folder.join("browser").display()),
         ],
     });
@@ -89,6 +108,7 @@ async fn use_editor(browser: &Client, url: &str, owner: &Owner) {
     make_workflow(browser, url, owner).await;
     execute(browser).await;
     is_connected(browser).await;
+    load_again(browser).await;
 }
 
 async fn sign_in(browser: &Client, url: &str) {
@@ -185,6 +205,60 @@ async fn is_connected(browser: &Client) {
     for alarm in ["Connection lost", "Offline"] {
         assert!(!page.contains(alarm), "{page}");
     }
+}
+
+/// How often the page is loaded again and waited for, and how often it is not.
+const WHOLE: usize = 3;
+const BROKEN_OFF: usize = 10;
+
+async fn load_again(browser: &Client) {
+    step("the editor is loaded again and again");
+    for _ in 0..WHOLE {
+        // Impatiently, and then to the end.
+        for _ in 0..=BROKEN_OFF / WHOLE {
+            browser.refresh().await.unwrap();
+        }
+        eventually("both nodes are there again", async || {
+            let node = Locator::Css("[data-test-id=canvas-node]");
+            (browser.find_all(node).await.ok()?.len() == 2).then_some(())
+        })
+        .await;
+    }
+    is_connected(browser).await;
+}
+
+/// What the gateway made of everything that the browser has asked.
+async fn nothing_was_too_much(installation: &Installation) {
+    step("nothing was too much");
+    let gateway = &installation.gateway;
+    let metrics = async || gateway.operator("/metrics").await.is(200).text();
+    eventually("the end of all connections", async || {
+        let metrics = metrics().await;
+        let mut open = metrics.lines().filter(|it| it.starts_with("gateway_connections_open{"));
+        open.all(|it| it.ends_with(" 0")).then_some(())
+    })
+    .await;
+    // Records are written in turn: after this one there is none of the browser's.
+    let last = installation.team.send(Request::get("/healthz"), "").await.is(200);
+    gateway.record(last.header("x-request-id")).await;
+    let home = HOME.to_string();
+    let mut records = gateway.events("access");
+    records.retain(|it| it["client"] == *home);
+    let on = |surface: &str| records.iter().filter(|it| it["surface"] == surface).count();
+    assert!(on("editor") > BROKEN_OFF, "{records:?}");
+    assert!(on("sign-in") > WHOLE && on("push") > 0, "{records:?}");
+    for record in &records {
+        assert!(record["status"] != 429 && record["status"] != 403, "{record}");
+        assert!(record["reason"].is_null(), "{record}");
+    }
+    for event in ["offence", "sign_in_failed", "banned"] {
+        assert!(gateway.events(event).is_empty(), "{:?}", gateway.events(event));
+    }
+    let refused = metrics().await;
+    let is_refused = |it: &&str| it.contains("outcome=\"refused\"");
+    let refused: Vec<_> = refused.lines().filter(is_refused).collect();
+    assert!(refused.iter().all(|it| it.ends_with(" 0")), "{refused:?}");
+    println!("   {} requests", records.len());
 }
 
 /// Clicks what may not be there yet, may be covered, or may just be drawn anew.
