@@ -6,7 +6,7 @@ use gateway_n8n::{Attempt, Lifetime, Process, Surface};
 
 use crate::{Client, Limit, Offence, Reason, Source};
 
-/// That a request may pass, and how. Only [`Policy::decide`] makes one.
+/// That a request may pass, and how. Only [`crate::Policy::decide`] makes one.
 #[derive(Clone, Debug)]
 pub struct Permit {
     pub(super) surface: Surface,
