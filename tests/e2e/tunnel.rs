@@ -91,6 +91,17 @@ async fn a_tunnel_is_closed_by_a_reload_that_no_longer_allows_it() {
     assert_eq!((&closed["because"], &closed["client"]), (&"policy".into(), &TEAM.into()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_is_closed_when_its_client_is_banned() {
+    let policy = format!("{POLICY}bans: {{ jails: {{ scan: {{ max_retry: 1 }} }} }}\n");
+    let gateway = Gateway::start(&policy).unwrap();
+    let mut socket = open(&gateway, PUSH).await;
+    gateway.ask("192.0.2.9", "GET /.env").await;
+    assert!(echoed(&mut socket).await, "somebody else's ban");
+    gateway.ask(TEAM, "GET /.env").await;
+    assert_eq!(close_code(&mut socket).await, 1008);
+}
+
 #[tokio::test]
 async fn a_close_frame_waits_for_the_end_of_the_frame_under_way() {
     let gateway = Gateway::start(POLICY).unwrap();

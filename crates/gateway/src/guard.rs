@@ -436,6 +436,10 @@ impl Warden for Guard {
         }
     }
 
+    fn bans(&self) -> watch::Receiver<u64> {
+        self.changes()
+    }
+
     fn sends(&self, client: Client) {
         self.0.ledger.sends(client.key);
     }

@@ -1,5 +1,5 @@
 //! After an upgrade: bytes both ways, until one side ends, nobody speaks for too long, the policy
-//! no longer allows it, or the gateway stops. Who is closed by us gets a WebSocket close frame.
+//! no longer allows it, its client is banned, or the gateway stops. Who is closed by us gets a WebSocket close frame.
 
 mod frames;
 
@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::frames::Frames;
-use crate::{Exchange, Live, Rules};
+use crate::{Exchange, Live, Rules, Warden};
 
 /// How long the frame under way may take to end, and the client to answer our close.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -38,6 +38,8 @@ const CHUNK: usize = 16 * 1024;
 pub(crate) enum Because {
     /// The policy no longer allows it.
     Policy,
+    /// Its client is banned.
+    Banned,
     /// Nobody spoke for too long.
     Idle,
     /// The gateway stops.
@@ -48,6 +50,7 @@ impl Because {
     fn name(self) -> &'static str {
         match self {
             Self::Policy => "policy",
+            Self::Banned => "banned",
             Self::Idle => "idle",
             Self::Shutdown => "shutdown",
         }
@@ -56,7 +59,7 @@ impl Because {
     /// The close frame (RFC 6455 5.5.1): 1008 policy violation, 1001 going away, 1012 restart.
     fn frame(self) -> [u8; 4] {
         let code: u16 = match self {
-            Self::Policy => 1008,
+            Self::Policy | Self::Banned => 1008,
             Self::Idle => 1001,
             Self::Shutdown => 1012,
         };
@@ -93,14 +96,15 @@ impl Claim {
 
 /// A tunnel to be.
 #[derive(Debug)]
-pub(crate) struct Tunnel {
+pub(crate) struct Tunnel<W> {
+    pub(crate) warden: W,
     pub(crate) claim: Claim,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) rules: Live,
     pub(crate) stop: CancellationToken,
 }
 
-impl Tunnel {
+impl<W: Warden> Tunnel<W> {
     /// Waits for both sides to be upgraded and carries bytes until it ends.
     pub(crate) async fn open(self, client: OnUpgrade, n8n: OnUpgrade) {
         let Ok((client, n8n)) = tokio::try_join!(client, n8n) else { return };
@@ -170,9 +174,10 @@ impl Tunnel {
     /// Waits for a reason to close.
     async fn until_closed(&self, heard: &Heard) -> Because {
         let idle = self.exchange.rules.timeouts.tunnel;
-        let mut rules = self.rules.clone();
+        let (mut rules, mut bans) = (self.rules.clone(), self.warden.bans());
         // What changed between the decision and now is looked at as well.
         rules.mark_changed();
+        bans.mark_changed();
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return Because::Shutdown,
@@ -182,6 +187,14 @@ impl Tunnel {
                         Ok(()) if self.claim.still_stands(&now, &self.exchange) => {}
                         Ok(()) => return Because::Policy,
                         Err(_) => return Because::Shutdown,
+                    }
+                }
+                Ok(()) = bans.changed() => {
+                    bans.mark_unchanged();
+                    let (case, path) = (self.exchange.case(), self.claim.head.uri.path());
+                    let now = Arc::clone(&rules.borrow());
+                    if self.warden.turns_away(&case, path, &now).await {
+                        return Because::Banned;
                     }
                 }
                 () = sleep_until(heard.last() + idle) => {

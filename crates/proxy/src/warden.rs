@@ -5,6 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use gateway_n8n::{Attempt, Outcome, Surface};
 use gateway_policy::{Client, Limit, Offence};
 use http::HeaderValue;
+use tokio::sync::watch;
 
 use crate::Rules;
 
@@ -85,6 +86,9 @@ pub trait Warden: Clone + Send + Sync + 'static {
 
     /// Takes down that n8n took a session of the client's for good.
     fn has_session(&self, client: Client, rules: &Rules);
+
+    /// How often bans have changed, now and later.
+    fn bans(&self) -> watch::Receiver<u64>;
 
     /// Takes down that n8n took a webhook of the client's.
     fn sends(&self, client: Client);

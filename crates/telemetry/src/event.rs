@@ -315,7 +315,7 @@ pub struct TunnelClosed {
     pub request_id: String,
     /// Who was at its other end.
     pub client: IpAddr,
-    /// `policy`, `idle` or `shutdown`.
+    /// `policy`, `banned`, `idle` or `shutdown`.
     pub because: &'static str,
 }
 

@@ -11,35 +11,38 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Permitted;
 use crate::{
-    Answer, Connect, Exchange, Failure, Fault, Live, Serve,
+    Answer, Connect, Exchange, Failure, Fault, Live, Serve, Warden,
     stack::Means,
     tunnel::{Claim, Tunnel},
     upstream::Pool,
 };
 
 #[derive(Debug)]
-pub(crate) struct Forward<C, B> {
+pub(crate) struct Forward<C, B, W> {
+    warden: W,
     pool: Pool<C, B>,
     rules: Live,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-impl<C, B> Forward<C, B>
+impl<C, B, W> Forward<C, B, W>
 where
+    W: Warden,
     C: Connect,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
         + Unpin
         + 'static,
 {
-    pub(crate) fn new<W>(means: Means<C, W>) -> Self {
-        let Means { rules, telemetry, connect, tasks, stop, warden: _ } = means;
-        Self { pool: Pool::new(connect, telemetry), rules, tasks, stop }
+    pub(crate) fn new(means: Means<C, W>) -> Self {
+        let Means { rules, telemetry, connect, tasks, stop, warden } = means;
+        Self { warden, pool: Pool::new(connect, telemetry), rules, tasks, stop }
     }
 
     fn tunnel(&self, claim: Claim, client: OnUpgrade, n8n: OnUpgrade, exchange: &Arc<Exchange>) {
         let tunnel = Tunnel {
+            warden: self.warden.clone(),
             claim,
             exchange: Arc::clone(exchange),
             rules: self.rules.clone(),
@@ -49,8 +52,9 @@ where
     }
 }
 
-impl<C, B> Serve<Permitted<B>> for Forward<C, B>
+impl<C, B, W> Serve<Permitted<B>> for Forward<C, B, W>
 where
+    W: Warden,
     C: Connect,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
