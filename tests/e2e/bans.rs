@@ -83,6 +83,13 @@ async fn a_sender_whose_webhooks_are_taken_is_kept_from_everything_else_alone() 
     assert_eq!(gateway.ask(STRANGER, "POST /webhook/stripe").await.status, StatusCode::OK);
     assert_eq!(gateway.ask(STRANGER, "GET /.env").await.status, StatusCode::FORBIDDEN);
     assert_eq!(gateway.ask(STRANGER, "GET /").await.status, StatusCode::FORBIDDEN);
+    // The operator's ban is meant.
+    let sender = "203.0.113.68";
+    gateway.ask(sender, "POST /webhook/stripe").await;
+    for n in 0..3 {
+        gateway.ask(sender, "POST /rest/e2e/reset").await;
+        assert_eq!(is_dropped(&gateway, sender).await, n == 2, "an attack is no slip");
+    }
     // Whose webhooks were never taken is dropped.
     gateway.ask("203.0.113.67", "POST /webhook/deactivated").await;
     probe(&gateway, "203.0.113.67").await;

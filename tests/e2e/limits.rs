@@ -48,7 +48,8 @@ async fn the_refused_are_told_when_to_come_again() {
 #[tokio::test(start_paused = true)]
 async fn budgets_are_shared_by_whom_the_policy_says() {
     let limits = "  webhook: { per: path, rate: 2/h }\n  form: { per: all, rate: 2/h }\n  \
-                  webhook/own: { rate: 3/h }\n  webhook/both: [{ rate: 9/h }, { per: all, rate: 1/h }]\n";
+                  webhook/own: [{ rate: 3/h }, { per: path, rate: off }]\n  \
+                  webhook/both: [{ rate: 9/h }, { per: all, rate: 1/h }]\n";
     let gateway = Gateway::start(&policy(limits)).unwrap();
     assert_eq!(passing(&gateway, STRANGER, "GET /webhook/a", 2).await, 2);
     assert_eq!(passing(&gateway, OTHER, "GET /webhook/a", 2).await, 0, "the path's budget");

@@ -194,6 +194,24 @@ async fn a_stolen_device_is_no_free_pass() {
         passed += usize::from(status == StatusCode::UNAUTHORIZED);
     }
     assert_eq!(passed, 20, "ten times as much as strangers");
+    // Spelled otherwise it is the same device, or none.
+    let (name, tag) = cookie.rsplit_once('.').unwrap();
+    let respelled = format!("{name}.{}", tag.to_uppercase());
+    let mut passed = 0;
+    for _ in 0..5 {
+        let status = post(&gateway, "192.0.2.70", &respelled, form(OWNER, "wrong")).await.status;
+        passed += usize::from(status == StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(passed, 1, "what a stranger has left");
+    // Who is known by the network is not known better by rubbish.
+    let mut passed = 0;
+    for n in 0..50 {
+        let junk =
+            format!("content-type: application/json\ncookie: __Host-gateway-device={n}.{n}.{n}");
+        let status = post(&gateway, TEAM, &junk, form(OWNER, "wrong")).await.status;
+        passed += usize::from(status == StatusCode::UNAUTHORIZED);
+    }
+    assert!(passed <= 20, "{passed}");
 }
 
 /// Behind some container networks everybody comes from the machine's own address.

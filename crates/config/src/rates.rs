@@ -1,9 +1,9 @@
 //! How often what may be asked: the file's `rate_limits` over the defaults.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gateway_n8n::{Surface, Tail};
-use gateway_policy::{Limit, Per, Place, Quota, RateLimits, Source};
+use gateway_policy::{Limit, Per, Place, Quota, RateLimits, Rule, Source};
 
 use crate::{
     access::{Surroundings, target},
@@ -11,6 +11,9 @@ use crate::{
     raw,
     text::Rate,
 };
+
+/// The longest that a budget may take to come back.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
 
 /// A default: what is limited, who shares the budget, how many, in how many seconds, how many at
 /// once.
@@ -75,7 +78,7 @@ pub(crate) fn rate_limits(
             quotas.map(|(per, quota)| limit(surface, &key, per, quota, false, Source::Default));
         limits.set(surface, path, named.collect(), Source::Default);
     }
-    let mut named = Vec::new();
+    let mut entries = Vec::new();
     for (key, list) in raw.and_then(|raw| raw.value).unwrap_or_default().0 {
         let target = target(&key, around);
         let (Some((surface, path)), Some(list)) = (target, list.value) else { continue };
@@ -85,20 +88,22 @@ pub(crate) fn rate_limits(
             let message = format!("nothing is tried at `sign-in/{path}`");
             around.session.error(key.place, message, hint);
         }
-        let label = label(surface, &path, key.place);
-        let merged = merged(&limits, surface, &path, &label, list, around);
-        named.push((surface, path, merged, Source::Written(key.place)));
+        entries.push((surface, path, key.place, list));
     }
-    for (surface, path, merged, source) in named {
-        limits.set(surface, &path, merged, source);
+    // What is above comes first: a path inherits what is written there.
+    entries.sort_by_key(|(_, path, ..)| path.split('/').filter(|it| !it.is_empty()).count());
+    for (surface, path, place, list) in entries {
+        let label = label(surface, &path, place);
+        let merged = merged(&limits, surface, &path, &label, list, around);
+        limits.set(surface, &path, merged, Source::Written(place));
     }
     limits
 }
 
-/// What is written, over the default of the same surface and path: each `per` replaces its own,
-/// and an empty list all of them. What is tried where people sign in has at least the surface's.
+/// What is written, over what held there before: the limits of the same path, or of the nearest one
+/// above it. Each `per` replaces its own, and an empty list all of them.
 fn merged(
-    defaults: &RateLimits,
+    limits: &RateLimits,
     surface: Surface,
     path: &str,
     label: &str,
@@ -108,9 +113,10 @@ fn merged(
     if list.0.is_empty() {
         return Vec::new();
     }
-    let rules = defaults.of(surface);
-    let own = rules.iter().find(|rule| rule.path == path);
-    let inherited = own.or_else(|| Some(rules.root()).filter(|_| surface == Surface::SignIn));
+    let above = |rule: &&Rule<Arc<[Limit]>>| {
+        rule.path.is_empty() || rule.path == path || path.starts_with(&format!("{}/", rule.path))
+    };
+    let inherited = limits.of(surface).iter().filter(above).max_by_key(|rule| rule.path.len());
     let inherited = inherited.map(|rule| rule.value.iter()).into_iter().flatten();
     let mut kept: Vec<Limit> = inherited
         .map(|it| limit(surface, label, it.per, it.quota, it.dry_run, it.source))
@@ -130,10 +136,10 @@ fn merged(
     kept
 }
 
-/// Whether anything is tried below a path of the sign-in surface.
+/// Whether anything is tried at a path of the sign-in surface.
 fn is_attempted(path: &str) -> bool {
     let tried = DEFAULTS.iter().filter(|it| it.0 == Surface::SignIn).map(|it| it.1);
-    tried.chain(["login"]).any(|it| it == path || it.starts_with(&format!("{path}/")))
+    tried.chain(["login"]).any(|it| it == path)
 }
 
 /// How a limit is called in metrics and answers. A webhook's path is a secret: its place in the
@@ -203,6 +209,10 @@ fn written(
     };
     let dry_run = dry_run.and_then(|it| it.value).unwrap_or(false);
     let quota = Quota { rate, period, burst };
+    if quota.interval().saturating_mul(burst) > LONGEST {
+        session.error(one.place, "so much at once would take years to come back", None);
+        return None;
+    }
     let source = Source::Written(one.place);
     Some((per, Some(limit(surface, label, per, quota, dry_run, source))))
 }

@@ -2,7 +2,8 @@
 //! with the policy and the time in hand, and what follows is said here.
 
 mod limiters;
-pub(crate) mod own;
+mod own;
+mod warden;
 
 use std::{
     fmt, io,
@@ -13,21 +14,17 @@ use std::{
 };
 
 use gateway_certs::Clock;
-use gateway_ledger::{Account, Banned, Key, Ledger, Noted, Sqlite, Store, StoreError};
-use gateway_n8n::{Attempt, Outcome, Surface};
-use gateway_policy::{
-    Ban, Bans, Client, Count, Limit, Mode, Note, Offence, Policy, Reason, Timestamp,
-};
-use gateway_proxy::{Case, Rules, Warden, Whose};
-use gateway_telemetry::{
-    Offended, PasswordLeaked, SignInFailed, SignInSucceeded, StateWriteFailed, Telemetry, Unbanned,
-    WouldBan, WouldRefuse,
-};
-use http::HeaderValue;
+use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
+use gateway_n8n::Surface;
+use gateway_policy::{Ban, Client, Count, Jail, Mode, Note, Offence, Policy, Timestamp};
+use gateway_telemetry::{Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::{limiters::Limiters, own::Own};
+
+/// A ban that is younger may still be on its way to the disk.
+const JUST_NOW: Duration = Duration::from_secs(10);
 
 /// Whoever remembers clients, for all that ask.
 #[derive(Clone)]
@@ -93,7 +90,8 @@ impl Guard {
         let store = self.0.store.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((store, loaded)) = store {
             let (now, telemetry) = (|| self.now(), self.0.telemetry.clone());
-            self.0.ledger.keep(store, loaded, now, telemetry, stop).await;
+            let restored = || self.has_changed();
+            self.0.ledger.keep(store, loaded, now, restored, telemetry, stop).await;
         }
     }
 
@@ -215,23 +213,38 @@ impl Guard {
     /// in: it is turned away where it has no business, and nowhere else.
     pub(crate) async fn drops(&self, peer: IpAddr, policy: &Policy) -> bool {
         let key = policy.clients.client(peer).key;
-        self.keeps_out(peer, policy).await.is_some() && !self.0.ledger.is_sender(key)
+        let banned = self.keeps_out(peer, policy).await;
+        banned.is_some_and(|banned| !self.spares_sender(&banned, key))
     }
 
-    /// The ban that keeps `address` out. It is durable when this returns, or held in memory alone
-    /// because it cannot be.
+    /// Whether webhooks of a banned client are still taken: it slipped in an address, or spoke
+    /// badly. Whoever guesses or attacks, and whom the operator bans, sends nothing any more.
+    pub(crate) fn spares_sender(&self, banned: &Banned, client: IpAddr) -> bool {
+        let slip = matches!(banned.ban.because, Jail::Scan | Jail::Protocol);
+        slip && banned.by_hand.is_none() && self.0.ledger.is_sender(client)
+    }
+
+    /// The ban that keeps `address` out: of several the one that ends last. It is durable when this
+    /// returns, or held in memory alone because it cannot be.
     async fn keeps_out(&self, address: IpAddr, policy: &Policy) -> Option<Arc<Banned>> {
-        let banned = self.0.ledger.banned(address, self.now())?;
-        if policy.mode == Mode::DryRun || self.is_exempt(address, policy) {
+        let now = self.now();
+        let covering = self.0.ledger.covering(address, now);
+        if covering.is_empty() || policy.mode == Mode::DryRun || self.is_exempt(address, policy) {
             return None;
         }
-        // Many people share a site: whoever has signed in there lately is none of the walkers.
         let client = policy.clients.client(address);
-        let is_site = banned.by_hand.is_none() && !banned.net.addr().eq(&client.key);
-        if is_site && self.0.ledger.knows(client.key, None, self.now()) {
-            return None;
+        let own = net_of(client, policy.clients.ipv6_prefix);
+        // Many people share a site: whoever has signed in there lately is none of the walkers.
+        let spared = |banned: &Banned| {
+            let site = banned.by_hand.is_none() && banned.net != own;
+            site && self.0.ledger.knows(client.key, None, now)
+        };
+        let holding = covering.into_iter().filter(|banned| !spared(banned));
+        let banned = holding.max_by_key(|banned| banned.ban.until)?;
+        // What was written long ago is not waited for.
+        if now.since(banned.ban.since) < JUST_NOW {
+            self.0.ledger.settled().await;
         }
-        self.0.ledger.settled().await;
         Some(banned)
     }
 
@@ -289,159 +302,6 @@ impl Guard {
     fn tells_clients_apart(&self, client: Client, policy: &Policy) -> bool {
         let address = client.address;
         !self.is_own(address) && !policy.clients.trusted.contains(address)
-    }
-
-    fn signed_in(
-        &self,
-        case: &Case,
-        device: Option<&HeaderValue>,
-        policy: &Policy,
-    ) -> Option<HeaderValue> {
-        let (now, account) = (self.now(), case.account.map(Account));
-        let prefix = policy.clients.ipv6_prefix;
-        if self.tells_clients_apart(case.client, policy) {
-            self.0.ledger.signed_in(case.client, prefix, account, now);
-        } else {
-            self.0.ledger.forgive(case.client, prefix, account);
-        }
-        self.0.telemetry.say(&SignInSucceeded {
-            request_id: format!("{:016x}", case.request),
-            client: case.client.address,
-            surface: case.surface.map(Surface::name),
-            account: account.map(|it| it.to_string()),
-            known: case.known,
-        });
-        let before = device.and_then(|it| it.to_str().ok());
-        let key = self.0.ledger.key();
-        let before = before.map(|it| key.device(it, now)).unwrap_or_default();
-        HeaderValue::try_from(key.sign_device(account?, &before, now)).ok()
-    }
-
-    fn failed(&self, case: &Case, attempt: Attempt, offence: Offence, rules: &Rules) {
-        let account = case.account.map(|it| Account(it).to_string());
-        let request_id = format!("{:016x}", case.request);
-        let note = self.note(case.surface, Some(case.request), case.account, offence);
-        let counted = self.hold(case.client, note, &rules.policy);
-        self.0.telemetry.say(&SignInFailed {
-            request_id: request_id.clone(),
-            client: case.client.address,
-            surface: case.surface.map(Surface::name),
-            attempt: attempt.name(),
-            because: offence,
-            jail: counted.map(|it| it.jail.name()),
-            count: counted.map(|it| it.count),
-            account: account.clone(),
-            known: case.known,
-        });
-        if let (Offence::NoSecondFactor, Some(tag)) = (offence, case.account) {
-            let count = self.0.ledger.leaked(tag);
-            if Bans::is_leak(count) {
-                self.0.telemetry.say(&PasswordLeaked {
-                    request_id,
-                    client: case.client.address,
-                    surface: case.surface.map(Surface::name),
-                    account,
-                    count,
-                });
-            }
-        }
-    }
-}
-
-impl Warden for Guard {
-    async fn turns_away(&self, case: &Case, path: &str, rules: &Rules) -> bool {
-        let (address, policy) = (case.client.address, &rules.policy);
-        if let Some(banned) = self.keeps_out(address, policy).await {
-            let sender = self.0.ledger.is_sender(case.client.key) && policy.is_public(path);
-            if !sender {
-                self.0.ledger.turned_away(case.request, banned.net);
-            }
-            return !sender;
-        }
-        if policy.mode == Mode::DryRun
-            && let Some(banned) = self.0.ledger.banned(address, self.now())
-        {
-            self.0.telemetry.say(&WouldRefuse {
-                request_id: format!("{:016x}", case.request),
-                client: address,
-                surface: None,
-                reason: Reason::Banned,
-                rule: Some(banned.ban.jail.to_string()),
-            });
-        }
-        false
-    }
-
-    fn charge(&self, limit: &Limit, whose: Whose<'_>) -> Result<(), Duration> {
-        let wide = match whose {
-            Whose::Client(client) => self.0.ledger.has_session(client),
-            Whose::Known(..) => true,
-            Whose::Account(_) | Whose::Path(_) | Whose::All => false,
-        };
-        self.0.limiters.charge(limit, whose, wide)
-    }
-
-    fn account(&self, name: &str) -> u64 {
-        self.0.ledger.key().account(name).0
-    }
-
-    fn knows(
-        &self,
-        client: Client,
-        device: Option<&HeaderValue>,
-        account: Option<u64>,
-        rules: &Rules,
-    ) -> bool {
-        let (now, account) = (self.now(), account.map(Account));
-        let device = device.and_then(|it| it.to_str().ok());
-        let device = || device.map(|it| self.0.ledger.key().device(it, now)).unwrap_or_default();
-        let network = || {
-            self.tells_clients_apart(client, &rules.policy)
-                && self.0.ledger.knows(client.key, account, now)
-        };
-        rules.policy.bans.never(client.address).is_some()
-            || network()
-            || device().iter().any(|it| account.is_none_or(|account| *it == account))
-    }
-
-    fn offended(&self, case: &Case, offence: Offence, rules: &Rules) {
-        let note = self.note(case.surface, Some(case.request), case.account, offence);
-        // The events have said it.
-        let _: Option<Count> = self.hold(case.client, note, &rules.policy);
-    }
-
-    fn attempted(
-        &self,
-        case: &Case,
-        outcome: Outcome,
-        device: Option<&HeaderValue>,
-        rules: &Rules,
-    ) -> Option<HeaderValue> {
-        let attempt = case.attempt?;
-        if outcome == Outcome::Succeeded {
-            // A key that is good is shown with each request: there is nothing to take down.
-            let person =
-                matches!(attempt, Attempt::SignIn | Attempt::OwnerSetup | Attempt::MailToken);
-            return if person { self.signed_in(case, device, &rules.policy) } else { None };
-        }
-        if let Some(offence) = Offence::of(outcome, case.known) {
-            self.failed(case, attempt, offence, rules);
-        }
-        None
-    }
-
-    fn has_session(&self, client: Client, rules: &Rules) {
-        if self.tells_clients_apart(client, &rules.policy) {
-            self.0.ledger.session(client, self.now());
-        }
-    }
-
-    fn bans(&self) -> watch::Receiver<u64> {
-        self.changes()
-    }
-
-    fn sends(&self, client: Client) {
-        self.0.ledger.sends(client.key);
     }
 }
 

@@ -45,15 +45,23 @@ pub(crate) async fn tell(
         changes.mark_unchanged();
         let policy = Arc::clone(&rules.borrow_and_update());
         let (bans, own) = (guard.ledger().bans(), guard.own());
-        // The kernel makes no exceptions: a ban that covers somebody who is never banned is ours
-        // alone, and in a dry run there is none.
+        // The kernel makes no exceptions: a ban that covers somebody who is let in is ours alone,
+        // and in a dry run there is none.
         let told = bans.iter().map(|it| &**it).filter(|it| {
+            let site = it.by_hand.is_none() && it.net.prefix_len() < 64 && it.net.addr().is_ipv6();
             policy.policy.mode == Mode::Enforce
                 && policy.policy.covers_exempt(it.net, &own).is_none()
+                && !site
+                && !guard.spares_sender(it, it.net.addr())
         });
         let script = script(told.take(MOST), guard.now());
-        if let Err(why) = run(&script).await {
+        let told = timeout(PATIENCE, run(&script)).await;
+        if let Err(why) = told.unwrap_or_else(|late| Err(late.into())) {
             telemetry.say(&NftablesFailed { error: why.to_string() });
+            tokio::select! {
+                () = sleep(PATIENCE) => changes.mark_changed(),
+                () = stop.cancelled() => return,
+            }
         }
     }
 }
@@ -87,9 +95,10 @@ async fn run(script: &str) -> io::Result<()> {
         .kill_on_drop(true)
         .spawn()?;
     if let Some(mut stdin) = nft.stdin.take() {
-        stdin.write_all(script.as_bytes()).await?;
+        // If it does not listen to the end, it says why.
+        drop(stdin.write_all(script.as_bytes()).await);
     }
-    let output = timeout(PATIENCE, nft.wait_with_output()).await??;
+    let output = nft.wait_with_output().await?;
     if output.status.success() {
         return Ok(());
     }

@@ -22,6 +22,9 @@ use crate::{Change, Store, StoreError};
 /// How long to wait before a store that failed is tried again.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
 
+/// How much may wait, ends included: a store can fail for long.
+const MOST: usize = 1_500_000;
+
 /// How long somebody waits for a store that does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -37,6 +40,11 @@ enum Subject {
 }
 
 impl Change {
+    /// Whether something is no more.
+    fn is_end(&self) -> bool {
+        matches!(self, Self::Ban(_, None) | Self::Past(_, None) | Self::Visitor(_, None))
+    }
+
     fn subject(&self) -> Subject {
         match self {
             Self::Ban(net, _) => Subject::Ban(*net),
@@ -82,6 +90,10 @@ impl Journal {
         waiting.last.0 += 1;
         for change in changes {
             waiting.changes.insert(change.subject(), change);
+        }
+        if waiting.changes.len() > MOST {
+            // What has ended is found to have ended when it is read.
+            waiting.changes.retain(|_, change| !change.is_end());
         }
         self.wake.notify_one();
     }
@@ -145,7 +157,7 @@ impl Journal {
                     self.give_back(&batch);
                     self.set_failing(true);
                     if why.is_lost() {
-                        self.post(everything());
+                        self.fill(everything());
                         continue;
                     }
                     tokio::select! {
@@ -173,9 +185,14 @@ impl Journal {
 
     /// Takes back what could not be written, unless there is something newer.
     fn give_back(&self, batch: &[Change]) {
+        self.fill(batch.iter().cloned());
+    }
+
+    /// Takes changes down where nothing newer waits.
+    fn fill(&self, changes: impl IntoIterator<Item = Change>) {
         let mut waiting = self.waiting();
-        for change in batch {
-            waiting.changes.entry(change.subject()).or_insert_with(|| change.clone());
+        for change in changes {
+            waiting.changes.entry(change.subject()).or_insert(change);
         }
     }
 }

@@ -104,8 +104,18 @@ impl Key {
         self.verified(cookie, now).unwrap_or_default()
     }
 
+    /// A device, as a keyed hash: however its cookie is spelled, it is one.
+    #[must_use]
+    pub fn device_tag(&self, cookie: &str) -> u64 {
+        let signed = cookie.rsplit_once('.').map_or(cookie, |(signed, _)| signed);
+        self.account(signed).0
+    }
+
     fn verified(&self, cookie: &str, now: Timestamp) -> Option<Vec<Account>> {
         let (signed, tag) = cookie.rsplit_once('.')?;
+        if tag.bytes().any(|it| !matches!(it, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
         hmac::verify(&self.devices, signed.as_bytes(), &unhex(tag)?).ok()?;
         let (made, accounts) = signed.split_once('.')?;
         let made: i64 = made.parse().ok()?;
@@ -204,6 +214,7 @@ mod tests {
             cookie.replacen('1', "2", 1),
             cookie.split_at(cookie.len() - 2).0.to_owned(),
             format!("{cookie}00"),
+            cookie.to_uppercase(),
             String::new(),
             "....".to_owned(),
             "1.2.é".to_owned(),

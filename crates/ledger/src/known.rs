@@ -115,6 +115,17 @@ impl Known {
         self.senders.peek(&client).is_some_and(|at| at.elapsed() < SENDS)
     }
 
+    /// Moves every visit by so many seconds, with a clock that was set.
+    pub(crate) fn rebase(&mut self, step: i64) {
+        for (_, visitor) in &mut self.visitors {
+            visitor.at = visitor.at.moved(step);
+        }
+    }
+
+    pub(crate) fn has(&self, client: IpAddr) -> bool {
+        self.visitors.contains(&client)
+    }
+
     /// Everybody who has signed in, the one who did longest ago first.
     pub(crate) fn visitors(&self) -> impl Iterator<Item = (IpAddr, &Visitor)> {
         self.visitors.iter().rev().map(|(client, visitor)| (*client, visitor))

@@ -6,6 +6,7 @@ mod keeping;
 mod people;
 
 use std::{
+    collections::VecDeque,
     fmt,
     hash::RandomState,
     net::IpAddr,
@@ -19,6 +20,7 @@ use std::{
 use gateway_policy::{Ban, Bans, Client, Count, Jail, Note, Offender, Timestamp, site_of};
 use ipnet::IpNet;
 use lru::LruCache;
+use tokio::time::Instant;
 
 use crate::{
     Banned, Change, Key,
@@ -30,7 +32,7 @@ use crate::{
 
 /// Of how many banned clients requests are remembered by their ids, and how many of each.
 const TURNED_AWAY: usize = 2_000;
-const IDS: usize = 16;
+const IDS: usize = 64;
 
 /// How long a client's bans are held against it after the last one has ended.
 pub const FORGOTTEN: Duration = Duration::from_hours(30 * 24);
@@ -46,9 +48,9 @@ pub struct Ledger {
     any: AtomicBool,
     offenders: Mutex<Offenders>,
     known: RwLock<Known>,
-    turned_away: Mutex<LruCache<IpNet, Vec<u64>, RandomState>>,
-    /// When it was swept last.
-    swept: Mutex<Timestamp>,
+    turned_away: Mutex<LruCache<IpNet, VecDeque<u64>, RandomState>>,
+    /// When it was swept last, by both clocks.
+    swept: Mutex<Option<(Timestamp, Instant)>>,
     journal: Journal,
 }
 
@@ -73,8 +75,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The network of a client's key: an address, or an IPv6 prefix of `ipv6_prefix` bits.
-fn net_of(client: Client, ipv6_prefix: u8) -> IpNet {
+/// The network that counts as one client: an address, or an IPv6 prefix of `ipv6_prefix` bits.
+#[must_use]
+pub fn net_of(client: Client, ipv6_prefix: u8) -> IpNet {
     let length = if client.key.is_ipv4() { 32 } else { ipv6_prefix };
     IpNet::new(client.key, length).map_or_else(|_| IpNet::from(client.key), |net| net.trunc())
 }
@@ -126,6 +129,15 @@ impl Ledger {
         self.sheet().find(address, now).cloned()
     }
 
+    /// Every ban of `address`, its own and those of networks that it is in.
+    #[must_use]
+    pub fn covering(&self, address: IpAddr, now: Timestamp) -> Vec<Arc<Banned>> {
+        if !self.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.sheet().covering(address, now).cloned().collect()
+    }
+
     /// Waits until everything so far is durable, and tells whether it is: a store that fails, or
     /// does not answer, keeps nobody waiting.
     pub async fn settled(&self) -> bool {
@@ -136,9 +148,10 @@ impl Ledger {
     /// asks again and again does not make others' requests forgotten.
     pub fn turned_away(&self, id: u64, net: IpNet) {
         let mut turned_away = locked(&self.turned_away);
-        let ids = turned_away.get_or_insert_mut(net, Vec::new);
-        if ids.len() < IDS {
-            ids.push(id);
+        let ids = turned_away.get_or_insert_mut(net, VecDeque::new);
+        ids.push_back(id);
+        if ids.len() > IDS {
+            ids.pop_front();
         }
         if turned_away.len() > TURNED_AWAY {
             turned_away.pop_lru();
@@ -153,20 +166,22 @@ impl Ledger {
         drop(turned_away);
         let sheet = self.sheet();
         let by_id = net.and_then(|net| sheet.get(net));
-        let told = || sheet.iter().find(|it| it.ban.notes.iter().any(|note| note.request == id));
+        let told = || {
+            sheet.iter().find(|it| it.ban.notes.iter().any(|note| note.request == id && id != 0))
+        };
         by_id.or_else(told).cloned()
     }
 
     /// Holds an offence against a client, and against its site, and bans whom that is one too many
     /// of. Requests that were under way when their client was banned are held against nobody.
     pub fn note(&self, client: Client, ipv6_prefix: u8, note: Note, bans: &Bans) -> Noted {
-        if self.banned(client.address, note.at).is_some() {
-            return Noted::default();
-        }
         let net = net_of(client, ipv6_prefix);
         let workplace = self.has_session(client.key);
         let whose = if workplace { Offender::Workplace } else { Offender::Client };
         let mut offenders = locked(&self.offenders);
+        if self.sheet().get(net).is_some_and(|banned| banned.ban.until > note.at) {
+            return Noted::default();
+        }
         let own = offenders.note(net, note, bans, whose);
         let of_site = |site| (site, offenders.note(site, note, bans, Offender::Site).ban);
         let site = site_of(net).map(of_site);
@@ -222,6 +237,11 @@ impl Ledger {
         changes.extend(pasts.map(|net| Change::Past(*net, None)));
         self.journal.post(changes);
         self.any.store(sheet.len() > 0, Ordering::Release);
+        drop((offenders, sheet));
+        let mut turned_away = locked(&self.turned_away);
+        for banned in &lifted {
+            turned_away.pop(&banned.net);
+        }
         lifted
     }
 
@@ -246,24 +266,39 @@ impl Ledger {
         notes.into_iter().flatten().collect()
     }
 
-    /// Lifts the bans that have ended. If the clock was set back, every ban moves with it.
+    /// Lifts the bans that have ended. If the clock was set, everything moves with it.
     pub fn sweep(&self, now: Timestamp) -> Vec<Arc<Banned>> {
-        let mut last = locked(&self.swept);
-        let back = last.since(now);
-        *last = now;
+        self.follow(now);
         let mut sheet = self.sheet_mut();
-        let mut changes = Vec::new();
-        if back > STEADY {
-            let moved = sheet.rebase(back);
-            changes.extend(moved.iter().map(|it| Change::Ban(it.net, Some((**it).clone()))));
-        }
         let ended = sheet.expire(now);
-        changes.extend(ended.iter().map(|it| Change::Ban(it.net, None)));
-        if !changes.is_empty() {
-            self.journal.post(changes);
-        }
+        self.journal.post(ended.iter().map(|it| Change::Ban(it.net, None)));
         self.any.store(sheet.len() > 0, Ordering::Release);
+        drop(sheet);
+        let mut turned_away = locked(&self.turned_away);
+        for banned in &ended {
+            turned_away.pop(&banned.net);
+        }
         ended
+    }
+
+    /// Follows a clock that was set, back or forth, as far as it did not go by itself.
+    fn follow(&self, now: Timestamp) {
+        let mut last = locked(&self.swept);
+        let before = last.replace((now, Instant::now()));
+        let Some((wall, steady)) = before else { return };
+        let expected = wall + steady.elapsed();
+        let step = now.0.saturating_sub(expected.0);
+        if step.unsigned_abs() <= STEADY.as_secs() {
+            return;
+        }
+        let mut offenders = locked(&self.offenders);
+        let mut sheet = self.sheet_mut();
+        let mut known = self.known_mut();
+        sheet.rebase(step);
+        offenders.rebase(step);
+        known.rebase(step);
+        drop((offenders, sheet, known));
+        self.journal.post(self.everything());
     }
 
     /// Forgets whose bans are long over, and who has not signed in for long.

@@ -19,7 +19,7 @@ mod store;
 pub use fail2ban::banned as banned_by_fail2ban;
 pub use key::{Account, DEVICE_LASTS, Key};
 pub use known::{LATELY, Visitor};
-pub use ledger::{FORGOTTEN, Ledger, Noted};
+pub use ledger::{FORGOTTEN, Ledger, Noted, net_of};
 pub use limiter::{KEYS, Limiter, Spent};
 pub use offenders::{NOTES, OFFENDERS};
 pub use presence::{Crowd, Full, Limits, Presence};

@@ -84,6 +84,14 @@ impl Offenders {
         self.pasts.iter().map(|(net, past)| (*net, past))
     }
 
+    /// Moves every past by so many seconds, with a clock that was set.
+    pub(crate) fn rebase(&mut self, step: i64) {
+        for (_, past) in &mut self.pasts {
+            past.ends = past.ends.moved(step);
+            past.began.iter_mut().for_each(|at| *at = at.moved(step));
+        }
+    }
+
     pub(crate) fn forget(&mut self, client: IpNet) -> bool {
         if let Some(record) = self.records.pop(&client) {
             self.notes -= record.held();

@@ -5,7 +5,6 @@ use std::{
     hash::Hash,
     net::IpAddr,
     sync::Arc,
-    time::Duration,
 };
 
 use gateway_policy::{Ban, Jail, Timestamp};
@@ -83,15 +82,23 @@ impl Sheet {
         Some(banned)
     }
 
-    /// The ban of `address` at `now`, if it is banned: of several the one that ends last.
-    pub(crate) fn find(&self, address: IpAddr, now: Timestamp) -> Option<&Arc<Banned>> {
+    /// Every ban of `address` at `now`.
+    pub(crate) fn covering(
+        &self,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &Arc<Banned>> {
         let [v4, v6] = &self.lengths;
         let lengths = if address.is_ipv4() { v4 } else { v6 };
-        let covering = lengths.keys().filter_map(|length| {
+        lengths.keys().filter_map(move |length| {
             let net = IpNet::new(address, *length).ok()?.trunc();
             self.bans.get(&net).filter(|banned| banned.ban.until > now)
-        });
-        covering.max_by_key(|banned| banned.ban.until)
+        })
+    }
+
+    /// The ban of `address` at `now`, if it is banned: of several the one that ends last.
+    pub(crate) fn find(&self, address: IpAddr, now: Timestamp) -> Option<&Arc<Banned>> {
+        self.covering(address, now).max_by_key(|banned| banned.ban.until)
     }
 
     pub(crate) fn get(&self, net: IpNet) -> Option<&Arc<Banned>> {
@@ -121,15 +128,15 @@ impl Sheet {
         Jail::all().map(|jail| (jail, self.jails.get(&jail).copied().unwrap_or(0))).collect()
     }
 
-    /// Moves every ban `back`, after a clock that was ahead was put right.
-    pub(crate) fn rebase(&mut self, back: Duration) -> Vec<Arc<Banned>> {
+    /// Moves every ban by so many seconds, with a clock that was set.
+    pub(crate) fn rebase(&mut self, step: i64) {
         let all: Vec<Arc<Banned>> = self.bans.values().cloned().collect();
-        for banned in &all {
-            let mut moved = (**banned).clone();
-            (moved.ban.since, moved.ban.until) = (moved.ban.since - back, moved.ban.until - back);
+        for banned in all {
+            let mut moved = (*banned).clone();
+            (moved.ban.since, moved.ban.until) =
+                (moved.ban.since.moved(step), moved.ban.until.moved(step));
             drop(self.insert(moved));
         }
-        self.iter().cloned().collect()
     }
 }
 

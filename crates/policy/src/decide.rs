@@ -4,9 +4,7 @@ mod permit;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use gateway_n8n::{
-    Ambiguity, Attempt, Audience, Located, Surface, Surfaces, Suspicion, could_show_session,
-};
+use gateway_n8n::{Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, could_show_session};
 use http::{Method, Version, header, request};
 
 pub use permit::{Permit, Refusal, Verdict};
@@ -95,11 +93,10 @@ impl Steps for Vec<Step> {
 }
 
 impl Policy {
-    /// Whether `path` is where third parties call: senders of webhooks, people who fill in forms.
+    /// Whether `path` is a production webhook's.
     #[must_use]
-    pub fn is_public(&self, path: &str) -> bool {
-        let located = self.surfaces.locate(path, false);
-        located.is_ok_and(|it| it.surface.row().audience == Audience::Anyone)
+    pub fn is_webhook(&self, path: &str) -> bool {
+        self.surfaces.locate(path, false).is_ok_and(|it| it.surface == Surface::Webhook)
     }
 
     /// Whether anybody at `addresses` could reach the editor; nobody asks who asks for none.

@@ -31,7 +31,7 @@ pub struct Sentence {
 }
 
 impl Sentence {
-    /// The largest `max_retry`: so many offences of a client are remembered at the most.
+    /// The largest `max_retry`; a site may have eight times as much.
     pub const MAX_RETRY: u16 = 200;
 
     /// How many offences of `whose` are too many; nothing if they are not counted at all.
@@ -41,7 +41,7 @@ impl Sentence {
             Whose::Workplace => self.jail.shared(),
             Whose::Site => self.jail.site()?,
         };
-        Some(self.max_retry.saturating_mul(times).min(Self::MAX_RETRY))
+        Some(self.max_retry.saturating_mul(times))
     }
 }
 

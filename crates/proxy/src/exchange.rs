@@ -49,7 +49,7 @@ struct Facts {
     surface: Option<Surface>,
     attempt: Option<Attempt>,
     account: Option<u64>,
-    known: bool,
+    known: Option<u64>,
     session: bool,
     offence: Option<Offence>,
     status: Option<StatusCode>,
@@ -151,9 +151,9 @@ impl Exchange {
         facts.offence = permit.offence();
     }
 
-    /// Takes down whose account is tried, or which key, as a keyed hash; and whether whoever tries
-    /// has signed in to it before.
-    pub(crate) fn tries(&self, account: u64, known: bool) {
+    /// Takes down whose account is tried, or which key, as a keyed hash; and what vouches for whoever
+    /// tries, if they have signed in to it before.
+    pub(crate) fn tries(&self, account: u64, known: Option<u64>) {
         let mut facts = self.facts();
         (facts.account, facts.known) = (Some(account), known);
     }

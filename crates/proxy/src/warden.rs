@@ -22,8 +22,9 @@ pub struct Case {
     pub attempt: Option<Attempt>,
     /// The account or the key that it names, as a keyed hash.
     pub account: Option<u64>,
-    /// Whether the client or its device has signed in to the account before.
-    pub known: bool,
+    /// What vouches for it, as a number, if the client or its device has signed in to the account
+    /// before.
+    pub known: Option<u64>,
 }
 
 /// Whose budget is charged.
@@ -33,8 +34,8 @@ pub enum Whose<'w> {
     Client(IpAddr),
     /// An account's, as a keyed hash.
     Account(u64),
-    /// That of somebody who is known at an account, by what makes them known.
-    Known(u64, &'w [u8]),
+    /// That of somebody who is known at an account, or at any, by what vouches for them.
+    Known(Option<u64>, u64),
     /// A path's.
     Path(&'w str),
     /// Everybody's.
@@ -61,15 +62,15 @@ pub trait Warden: Clone + Send + Sync + 'static {
     /// An account's name, or a key, as a keyed hash.
     fn account(&self, name: &str) -> u64;
 
-    /// Whether the client or its device, by the device's cookie, has signed in before: to
-    /// `account`, or to any if none is given.
+    /// What vouches for it, as a number, if the client or its device, by the device's cookie, has
+    /// signed in before: to `account`, or to any if none is given.
     fn knows(
         &self,
         client: Client,
         device: Option<&HeaderValue>,
         account: Option<u64>,
         rules: &Rules,
-    ) -> bool;
+    ) -> Option<u64>;
 
     /// Holds an offence against the client.
     fn offended(&self, case: &Case, offence: Offence, rules: &Rules);

@@ -1,6 +1,6 @@
 //! `bans`: who is banned and why; banning and letting in.
 
-use std::{fmt::Write, fs, path::PathBuf, time::Duration};
+use std::{collections::HashSet, fmt::Write, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -174,7 +174,8 @@ fn add(gateway: &Running, wanted: &Wanted, json: bool) -> anyhow::Result<Exit> {
     let exit = told::<Done>(&answer, json, |done| lines(&done.bans))?;
     let made = serde_json::from_slice::<Done>(&answer.1).map(|done| done.bans).unwrap_or_default();
     warn_unless_durable(&answer.1);
-    let is_made = |net: ipnet::IpNet| made.iter().any(|ban| ban.net == net);
+    let made: HashSet<ipnet::IpNet> = made.iter().map(|ban| ban.net).collect();
+    let is_made = |net: ipnet::IpNet| made.contains(&net);
     for left_out in
         wanted.bans.iter().filter(|it| wanted.skip && !net(&it.net).is_some_and(is_made))
     {

@@ -26,8 +26,8 @@ impl Budgets {
     fn of(limit: &Limit) -> Self {
         let wide = match limit.per {
             Per::Client => Some(limit.quota.times(SIGNED_IN_TIMES)),
-            Per::Account => Some(limit.quota.times(KNOWN_TIMES)),
-            Per::Path | Per::All => None,
+            Per::Account | Per::All => Some(limit.quota.times(KNOWN_TIMES)),
+            Per::Path => None,
         };
         Self {
             usual: Arc::new(Limiter::new(limit.quota, KEYS)),
@@ -79,7 +79,7 @@ impl Limiters {
         match whose {
             Whose::Client(client) => client.hash(&mut hasher),
             Whose::Account(account) => account.hash(&mut hasher),
-            Whose::Known(account, by) => (account, by).hash(&mut hasher),
+            Whose::Known(account, by) => (account, by, "known").hash(&mut hasher),
             Whose::Path(path) => path.hash(&mut hasher),
             Whose::All => {}
         }

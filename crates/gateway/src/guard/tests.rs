@@ -92,15 +92,26 @@ proptest! {
 async fn a_sites_ban_spares_who_has_signed_in_there() {
     let folder = tempfile::tempdir().unwrap();
     let (policy, guard) = (policy(folder.path()), guard(folder.path()));
-    let visitor: IpAddr = "2001:db8:1:7::1".parse().unwrap();
-    let client = policy.clients.client(visitor);
-    guard.ledger().signed_in(client, 64, None, guard.now());
+    // The first network of a site is the usual one, and begins as the site does.
+    let visitors = ["2001:db8:1:7::1", "2001:db8:1:0::1"].map(|it| it.parse::<IpAddr>().unwrap());
+    for visitor in visitors {
+        let client = policy.clients.client(visitor);
+        guard.ledger().signed_in(client, 64, None, guard.now());
+    }
     for n in 0x10..0x18 {
         let walker: IpAddr = format!("2001:db8:1:{n:x}::1").parse().unwrap();
         let note = guard.note(None, None, None, Offence::Probe);
         guard.hold(policy.clients.client(walker), note, &policy);
     }
-    assert!(guard.ledger().banned(visitor, guard.now()).is_some());
-    assert!(!guard.drops(visitor, &policy).await);
+    for visitor in visitors {
+        assert!(guard.ledger().banned(visitor, guard.now()).is_some());
+        assert!(!guard.drops(visitor, &policy).await, "{visitor}");
+    }
+    // What is done from the visitor's own network is held against it all the same.
+    for _ in 0..4 {
+        let note = guard.note(None, None, None, Offence::Probe);
+        guard.hold(policy.clients.client(visitors[0]), note, &policy);
+    }
+    assert!(guard.drops(visitors[0], &policy).await);
     assert!(guard.drops("2001:db8:1:8::1".parse().unwrap(), &policy).await);
 }

@@ -38,12 +38,12 @@ impl Ledger {
                         gone.extend(lost.map(|it| Change::Past(it, None)));
                     }
                 }
-                Change::Visitor(client, Some(mut visitor)) => {
+                Change::Visitor(client, Some(mut visitor)) if !known.has(client) => {
                     visitor.at = now.min(visitor.at);
                     let lost = known.restore(client, visitor);
                     gone.extend(lost.map(|it| Change::Visitor(it, None)));
                 }
-                Change::Ban(_, None) | Change::Past(_, None) | Change::Visitor(_, None) => {}
+                Change::Ban(_, None) | Change::Past(_, None) | Change::Visitor(..) => {}
             }
         }
         self.any.store(sheet.len() > 0, Ordering::Release);
@@ -63,12 +63,13 @@ impl Ledger {
     }
 
     /// Writes what changes to `store`, until `stop` and everything is written. One that could not
-    /// be `loaded` is read first, again and again.
+    /// be `loaded` is read first, again and again, and `restored` is called when it was.
     pub async fn keep(
         &self,
         store: Box<dyn Store>,
         loaded: bool,
         now: impl Fn() -> Timestamp,
+        restored: impl Fn(),
         telemetry: Telemetry,
         stop: CancellationToken,
     ) {
@@ -83,6 +84,7 @@ impl Ledger {
             match read(&store).await {
                 Ok(changes) => {
                     self.restore(changes, now());
+                    restored();
                     telemetry.say(&StateRecovered {});
                     loaded = true;
                 }

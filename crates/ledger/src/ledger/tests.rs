@@ -126,7 +126,7 @@ async fn everything_outlives_the_process() {
     let metrics = Arc::new(gateway_telemetry::Metrics::new("0").unwrap());
     let telemetry = Telemetry::new(metrics, log);
     let store = || Box::new(crate::Sqlite::in_folder(folder.path()));
-    let keeping = first.keep(store(), true, || Timestamp(5), telemetry, stop.clone());
+    let keeping = first.keep(store(), true, || Timestamp(5), || (), telemetry, stop.clone());
     let account = first.key().account("a");
     let using = async {
         offend(&first, "192.0.2.1", 0);
@@ -183,7 +183,7 @@ async fn a_store_that_could_not_be_read_is_read_when_it_can_be() {
 
     let (after, stop, shut) = (ledger(), CancellationToken::new(), Arc::new(AtomicBool::new(true)));
     let shutting = Box::new(Shut(store(), Arc::clone(&shut)));
-    let keeping = after.keep(shutting, false, || Timestamp(5), telemetry, stop.clone());
+    let keeping = after.keep(shutting, false, || Timestamp(5), || (), telemetry, stop.clone());
     let using = async {
         tokio::task::yield_now().await;
         offend(&after, "192.0.2.2", 4);

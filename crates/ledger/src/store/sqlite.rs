@@ -82,10 +82,10 @@ impl Sqlite {
         };
         let aside = (0..).map(|n| beside(&format!(".broken{n}"))).find(|it| !it.exists());
         let aside = aside.unwrap_or_else(|| beside(".broken"));
-        // A journal of the broken file must not be played back into the new one.
-        drop(fs::remove_file(beside("-journal")));
         match fs::rename(&self.path, &aside) {
             Ok(()) => {
+                // A journal of the broken file must not be played back into the new one.
+                drop(fs::remove_file(beside("-journal")));
                 tracing::error!(file = %aside.display(), "the state was broken and is put aside");
                 why.lost()
             }

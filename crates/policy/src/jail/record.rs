@@ -20,6 +20,12 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// So many seconds later, or earlier if it is below 0.
+    #[must_use]
+    pub fn moved(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
 }
 
 fn seconds(span: Duration) -> i64 {

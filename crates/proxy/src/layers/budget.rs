@@ -43,9 +43,8 @@ where
                 let device = device::cookie(request.headers());
                 self.warden.knows(client, device.as_ref(), None, &exchange.rules)
             };
-            if limit.strangers && known() {
-                continue;
-            }
+            let known = if limit.strangers { known() } else { None };
+            let whose = known.map_or(whose, |by| Whose::Known(None, by));
             charge(&self.warden, limit, whose, exchange)?;
         }
         self.inner.serve(permitted).await

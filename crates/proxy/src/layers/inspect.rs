@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use gateway_n8n::{Attempt, FORM_LIMIT, account};
 use gateway_policy::{Mode, Per, Reason};
-use http::{HeaderValue, Request, header};
+use http::{Request, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full};
 use tower::{Layer, layer::layer_fn};
@@ -53,7 +53,7 @@ where
         // So that the answer can be read on its way back.
         request.headers_mut().remove(header::ACCEPT_ENCODING);
         if let Some(key) = attempt.key_field().and_then(|field| request.headers().get(field)) {
-            exchange.tries(self.warden.account(&String::from_utf8_lossy(key.as_bytes())), false);
+            exchange.tries(self.warden.account(&String::from_utf8_lossy(key.as_bytes())), None);
         }
         let Some(field) = attempt.account_field() else {
             return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
@@ -64,9 +64,10 @@ where
         let case = exchange.case();
         for (limit, account) in limits.zip(std::iter::repeat(case.account)) {
             let Some(account) = account else { continue };
-            let by = exchange.device().map(HeaderValue::as_bytes).unwrap_or_default();
-            let known = limit.strangers && case.known;
-            let whose = if known { Whose::Known(account, by) } else { Whose::Account(account) };
+            let whose = match case.known.filter(|_| limit.strangers) {
+                Some(by) => Whose::Known(Some(account), by),
+                None => Whose::Account(account),
+            };
             charge(&self.warden, limit, whose, exchange)?;
         }
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(form)))).await

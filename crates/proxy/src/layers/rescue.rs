@@ -80,9 +80,12 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
     });
     let mut response = page::answer(reason.status(), reason.text(), exchange);
     // Where one message cannot be understood, the next one on the connection cannot be either,
-    // unless HTTP/2 frames them; a banned client is to connect again, and be dropped.
+    // unless HTTP/2 frames them; a banned client is to connect again, and be dropped, if the
+    // connection is its own and no proxy's.
     let last = reason.status() == StatusCode::BAD_REQUEST && !exchange.is_h2();
-    if last || reason == Reason::Banned {
+    let client = exchange.client().address;
+    let itself = client == exchange.connection.peer.ip();
+    if last || (reason == Reason::Banned && itself) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -1,0 +1,172 @@
+//! The guard, as the layers ask it.
+
+use std::time::Duration;
+
+use gateway_ledger::Account;
+use gateway_n8n::{Attempt, Outcome, Surface};
+use gateway_policy::{Bans, Client, Count, Limit, Mode, Offence, Policy, Reason};
+use gateway_proxy::{Case, Rules, Warden, Whose};
+use gateway_telemetry::{PasswordLeaked, SignInFailed, SignInSucceeded, WouldRefuse};
+use http::HeaderValue;
+use tokio::sync::watch;
+
+use super::Guard;
+
+impl Guard {
+    fn signed_in(
+        &self,
+        case: &Case,
+        device: Option<&HeaderValue>,
+        policy: &Policy,
+    ) -> Option<HeaderValue> {
+        let (now, account) = (self.now(), case.account.map(Account));
+        let prefix = policy.clients.ipv6_prefix;
+        if self.tells_clients_apart(case.client, policy) {
+            self.0.ledger.signed_in(case.client, prefix, account, now);
+        } else {
+            self.0.ledger.forgive(case.client, prefix, account);
+        }
+        self.0.telemetry.say(&SignInSucceeded {
+            request_id: format!("{:016x}", case.request),
+            client: case.client.address,
+            surface: case.surface.map(Surface::name),
+            account: account.map(|it| it.to_string()),
+            known: case.known.is_some(),
+        });
+        let before = device.and_then(|it| it.to_str().ok());
+        let key = self.0.ledger.key();
+        let before = before.map(|it| key.device(it, now)).unwrap_or_default();
+        HeaderValue::try_from(key.sign_device(account?, &before, now)).ok()
+    }
+
+    fn failed(&self, case: &Case, attempt: Attempt, offence: Offence, rules: &Rules) {
+        let account = case.account.map(|it| Account(it).to_string());
+        let request_id = format!("{:016x}", case.request);
+        let note = self.note(case.surface, Some(case.request), case.account, offence);
+        let counted = self.hold(case.client, note, &rules.policy);
+        self.0.telemetry.say(&SignInFailed {
+            request_id: request_id.clone(),
+            client: case.client.address,
+            surface: case.surface.map(Surface::name),
+            attempt: attempt.name(),
+            because: offence,
+            jail: counted.map(|it| it.jail.name()),
+            count: counted.map(|it| it.count),
+            account: account.clone(),
+            known: case.known.is_some(),
+        });
+        if let (Offence::NoSecondFactor, Some(tag)) = (offence, case.account) {
+            let count = self.0.ledger.leaked(tag);
+            if Bans::is_leak(count) {
+                self.0.telemetry.say(&PasswordLeaked {
+                    request_id,
+                    client: case.client.address,
+                    surface: case.surface.map(Surface::name),
+                    account,
+                    count,
+                });
+            }
+        }
+    }
+}
+
+impl Warden for Guard {
+    async fn turns_away(&self, case: &Case, path: &str, rules: &Rules) -> bool {
+        let (address, policy) = (case.client.address, &rules.policy);
+        if let Some(banned) = self.keeps_out(address, policy).await {
+            let sender = self.spares_sender(&banned, case.client.key) && policy.is_webhook(path);
+            if !sender {
+                self.0.ledger.turned_away(case.request, banned.net);
+            }
+            return !sender;
+        }
+        if policy.mode == Mode::DryRun
+            && let Some(banned) = self.0.ledger.banned(address, self.now())
+        {
+            self.0.telemetry.say(&WouldRefuse {
+                request_id: format!("{:016x}", case.request),
+                client: address,
+                surface: None,
+                reason: Reason::Banned,
+                rule: Some(banned.ban.jail.to_string()),
+            });
+        }
+        false
+    }
+
+    fn charge(&self, limit: &Limit, whose: Whose<'_>) -> Result<(), Duration> {
+        let wide = match whose {
+            Whose::Client(client) => self.0.ledger.has_session(client),
+            Whose::Known(..) => true,
+            Whose::Account(_) | Whose::Path(_) | Whose::All => false,
+        };
+        self.0.limiters.charge(limit, whose, wide)
+    }
+
+    fn account(&self, name: &str) -> u64 {
+        self.0.ledger.key().account(name).0
+    }
+
+    fn knows(
+        &self,
+        client: Client,
+        device: Option<&HeaderValue>,
+        account: Option<u64>,
+        rules: &Rules,
+    ) -> Option<u64> {
+        let (now, account) = (self.now(), account.map(Account));
+        let key = self.0.ledger.key();
+        let by_device = |cookie: &str| {
+            let accounts = key.device(cookie, now);
+            let vouches = accounts.iter().any(|it| account.is_none_or(|account| *it == account));
+            vouches.then(|| key.device_tag(cookie))
+        };
+        let network = rules.policy.bans.never(client.address).is_some()
+            || (self.tells_clients_apart(client, &rules.policy)
+                && self.0.ledger.knows(client.key, account, now));
+        if network {
+            return Some(key.account(&client.key.to_string()).0);
+        }
+        device.and_then(|it| it.to_str().ok()).and_then(by_device)
+    }
+
+    fn offended(&self, case: &Case, offence: Offence, rules: &Rules) {
+        let note = self.note(case.surface, Some(case.request), case.account, offence);
+        // The events have said it.
+        let _: Option<Count> = self.hold(case.client, note, &rules.policy);
+    }
+
+    fn attempted(
+        &self,
+        case: &Case,
+        outcome: Outcome,
+        device: Option<&HeaderValue>,
+        rules: &Rules,
+    ) -> Option<HeaderValue> {
+        let attempt = case.attempt?;
+        if outcome == Outcome::Succeeded {
+            // A key that is good is shown with each request: there is nothing to take down.
+            let person =
+                matches!(attempt, Attempt::SignIn | Attempt::OwnerSetup | Attempt::MailToken);
+            return if person { self.signed_in(case, device, &rules.policy) } else { None };
+        }
+        if let Some(offence) = Offence::of(outcome, case.known.is_some()) {
+            self.failed(case, attempt, offence, rules);
+        }
+        None
+    }
+
+    fn has_session(&self, client: Client, rules: &Rules) {
+        if self.tells_clients_apart(client, &rules.policy) {
+            self.0.ledger.session(client, self.now());
+        }
+    }
+
+    fn bans(&self) -> watch::Receiver<u64> {
+        self.changes()
+    }
+
+    fn sends(&self, client: Client) {
+        self.0.ledger.sends(client.key);
+    }
+}
