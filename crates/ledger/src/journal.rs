@@ -301,6 +301,16 @@ mod tests {
         assert!(telemetry.exposition().contains(failures), "{}", telemetry.exposition());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_keeps_nobody_waiting_for_long() {
+        // Nobody keeps it.
+        let journal = Journal::default();
+        journal.post([forget(1)]);
+        let began = Instant::now();
+        assert!(!journal.settled().await);
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
+
     #[test]
     fn what_waits_is_never_more_than_what_there_is() {
         let journal = Journal::default();

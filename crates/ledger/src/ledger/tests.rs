@@ -101,6 +101,10 @@ fn a_clock_that_is_set_back_takes_its_bans_along() {
     assert!(is_banned(&ledger, "192.0.2.1", 1_000_599), "only a correction");
     ledger.sweep(Timestamp(0));
     assert!(is_banned(&ledger, "192.0.2.1", 629) && !is_banned(&ledger, "192.0.2.1", 631));
+    // And forth: a machine that wakes in 1970 must not let everybody in when it learns the time.
+    ledger.sweep(Timestamp(1_800_000_000));
+    assert!(is_banned(&ledger, "192.0.2.1", 1_800_000_500));
+    assert!(!is_banned(&ledger, "192.0.2.1", 1_800_000_700));
 }
 
 #[test]
