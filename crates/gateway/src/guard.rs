@@ -16,7 +16,7 @@ use std::{
 use gateway_certs::Clock;
 use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
 use gateway_n8n::Surface;
-use gateway_policy::{Ban, Client, Count, Jail, Mode, Note, Offence, Policy, Timestamp};
+use gateway_policy::{Ban, Client, Count, Mode, Note, Offence, Policy, Timestamp};
 use gateway_telemetry::{Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -220,8 +220,8 @@ impl Guard {
     /// Whether webhooks of a banned client are still taken: it slipped in an address, or spoke
     /// badly. Whoever guesses or attacks, and whom the operator bans, sends nothing any more.
     pub(crate) fn spares_sender(&self, banned: &Banned, client: IpAddr) -> bool {
-        let slip = matches!(banned.ban.because, Jail::Scan | Jail::Protocol);
-        slip && banned.by_hand.is_none() && self.0.ledger.is_sender(client)
+        let spared = banned.by_hand.is_none() && banned.ban.because.spares_senders();
+        spared && self.0.ledger.is_sender(client)
     }
 
     /// The ban that keeps `address` out: of several the one that ends last. It is durable when this

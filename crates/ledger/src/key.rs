@@ -4,7 +4,7 @@
 use std::{fmt, fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use aws_lc_rs::{hmac, rand};
-use gateway_policy::Timestamp;
+use gateway_policy::{DEVICE_LASTS, Timestamp};
 use zeroize::Zeroize;
 
 /// An account, as a keyed hash: without the gateway's secret nobody can tell which.
@@ -28,9 +28,6 @@ const LENGTH: usize = 32;
 
 /// How many accounts one device is remembered for.
 const ACCOUNTS: usize = 4;
-
-/// How long a device is remembered, in seconds: 90 days.
-pub const DEVICE_LASTS: i64 = 90 * 24 * 3600;
 
 /// The file in `state.dir`.
 const FILE: &str = "gateway.key";
@@ -119,7 +116,7 @@ impl Key {
         hmac::verify(&self.devices, signed.as_bytes(), &unhex(tag)?).ok()?;
         let (made, accounts) = signed.split_once('.')?;
         let made: i64 = made.parse().ok()?;
-        let age = now.0.checked_sub(made)?;
+        let age = now.since(Timestamp(made));
         let accounts = accounts.split('-').take(ACCOUNTS);
         let accounts = accounts.map(|it| u64::from_str_radix(it, 16).map(Account));
         (age < DEVICE_LASTS).then(|| accounts.filter_map(Result::ok).collect())
@@ -194,7 +191,7 @@ mod tests {
     #[test]
     fn a_device_is_known_for_its_accounts_and_for_its_time() {
         let key = Key::passing().unwrap();
-        let (now, later) = (Timestamp(1_000), Timestamp(1_000 + DEVICE_LASTS));
+        let (now, later) = (Timestamp(1_000), Timestamp(1_000) + DEVICE_LASTS);
         let [a, b] = ["a", "b"].map(|name| key.account(name));
         let cookie = key.sign_device(a, &[], now);
         assert_eq!(key.device(&cookie, now), [a]);

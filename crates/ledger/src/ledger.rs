@@ -35,7 +35,7 @@ const TURNED_AWAY: usize = 2_000;
 const IDS: usize = 64;
 
 /// How long a client's bans are held against it after the last one has ended.
-pub const FORGOTTEN: Duration = Duration::from_hours(30 * 24);
+const FORGOTTEN: Duration = Duration::from_hours(30 * 24);
 
 /// A clock that goes back by less than this is only being corrected.
 const STEADY: Duration = Duration::from_secs(60);

@@ -17,9 +17,9 @@ mod sheet;
 mod store;
 
 pub use fail2ban::banned as banned_by_fail2ban;
-pub use key::{Account, DEVICE_LASTS, Key};
+pub use key::{Account, Key};
 pub use known::{LATELY, Visitor};
-pub use ledger::{FORGOTTEN, Ledger, Noted, net_of};
+pub use ledger::{Ledger, Noted, net_of};
 pub use limiter::{KEYS, Limiter, Spent};
 pub use offenders::{NOTES, OFFENDERS};
 pub use presence::{Crowd, Full, Limits, Presence};

@@ -30,7 +30,7 @@ pub use jail::{
     Ban, Bans, Count, Increment, Jail, LONGEST_BAN, Note, Offence, Past, Record, Sentence,
     Timestamp, Verdict as JailVerdict, Whose as Offender, site_of,
 };
-pub use limit::{KNOWN_TIMES, Limit, Per, Quota, RateLimits, SIGNED_IN_TIMES};
+pub use limit::{DEVICE_LASTS, KNOWN_TIMES, Limit, Per, Quota, RateLimits, SIGNED_IN_TIMES};
 pub use network::{Membership, Network, PrefixSet};
 pub use reason::{Level, Reason};
 pub use rules::{PathRules, Rule};

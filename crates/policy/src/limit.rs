@@ -100,6 +100,9 @@ pub const SIGNED_IN_TIMES: u32 = 10;
 /// a device's cookie can be stolen.
 pub const KNOWN_TIMES: u32 = 10;
 
+/// How long a device that has signed in is known again.
+pub const DEVICE_LASTS: Duration = Duration::from_hours(90 * 24);
+
 /// Which limits hold where.
 #[derive(Clone, Debug)]
 pub struct RateLimits {

@@ -75,6 +75,8 @@ struct JailRow {
     /// How many times `max_retry` a whole IPv6 site may have, which has 65,536 networks to walk
     /// through; 0 where sites are not looked at.
     site: u16,
+    /// Whether a slip in an address gets one here: webhooks that n8n takes are still taken.
+    slip: bool,
 }
 
 #[rustfmt::skip]
@@ -93,17 +95,17 @@ static OFFENCES: [OffenceRow; 10] = [
 
 #[rustfmt::skip]
 static JAILS: [JailRow; 11] = [
-    JailRow { jail: Jail::SignIn, name: "sign-in", shared: 4, site: 8 },
-    JailRow { jail: Jail::SignInSlow, name: "sign-in-slow", shared: 4, site: 8 },
-    JailRow { jail: Jail::SecondFactor, name: "second-factor", shared: 4, site: 8 },
-    JailRow { jail: Jail::LeakedPassword, name: "leaked-password", shared: 4, site: 8 },
-    JailRow { jail: Jail::ApiKey, name: "api-key", shared: 1, site: 8 },
-    JailRow { jail: Jail::Scan, name: "scan", shared: 4, site: 8 },
-    JailRow { jail: Jail::Attack, name: "attack", shared: 1, site: 8 },
-    JailRow { jail: Jail::Flood, name: "flood", shared: 4, site: 0 },
-    JailRow { jail: Jail::Protocol, name: "protocol", shared: 1, site: 0 },
-    JailRow { jail: Jail::Recidive, name: "recidive", shared: 1, site: 0 },
-    JailRow { jail: Jail::Manual, name: "manual", shared: 1, site: 0 },
+    JailRow { jail: Jail::SignIn, name: "sign-in", shared: 4, site: 8, slip: false },
+    JailRow { jail: Jail::SignInSlow, name: "sign-in-slow", shared: 4, site: 8, slip: false },
+    JailRow { jail: Jail::SecondFactor, name: "second-factor", shared: 4, site: 8, slip: false },
+    JailRow { jail: Jail::LeakedPassword, name: "leaked-password", shared: 4, site: 8, slip: false },
+    JailRow { jail: Jail::ApiKey, name: "api-key", shared: 1, site: 8, slip: false },
+    JailRow { jail: Jail::Scan, name: "scan", shared: 4, site: 8, slip: true },
+    JailRow { jail: Jail::Attack, name: "attack", shared: 1, site: 8, slip: false },
+    JailRow { jail: Jail::Flood, name: "flood", shared: 4, site: 0, slip: false },
+    JailRow { jail: Jail::Protocol, name: "protocol", shared: 1, site: 0, slip: true },
+    JailRow { jail: Jail::Recidive, name: "recidive", shared: 1, site: 0, slip: false },
+    JailRow { jail: Jail::Manual, name: "manual", shared: 1, site: 0, slip: false },
 ];
 
 impl Offence {
@@ -185,6 +187,12 @@ impl Jail {
     #[must_use]
     pub fn site(self) -> Option<u16> {
         Some(self.row().site).filter(|times| *times > 0)
+    }
+
+    /// Whether somebody whose webhooks n8n takes may be here by a slip, and go on sending them.
+    #[must_use]
+    pub fn spares_senders(self) -> bool {
+        self.row().slip
     }
 
     /// Its name in the policy, in metrics, in logs and on disk.

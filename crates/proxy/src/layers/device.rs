@@ -1,12 +1,10 @@
 //! The cookie by which a device that has signed in is known again. n8n never sees it.
 
+use gateway_policy::DEVICE_LASTS;
 use http::{HeaderMap, HeaderValue, header};
 
 /// `__Host-`: from this host alone, over TLS, for the whole of it (RFC 6265bis 4.1.3.2).
 const NAME: &str = "__Host-gateway-device";
-
-/// 90 days, as long as the signature holds.
-const MAX_AGE: u32 = 90 * 24 * 3600;
 
 /// The cookie's value in a request.
 pub(crate) fn cookie(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -17,7 +15,8 @@ pub(crate) fn cookie(headers: &HeaderMap) -> Option<HeaderValue> {
 /// The field that gives a device its cookie.
 pub(crate) fn set_cookie(value: &HeaderValue) -> Option<HeaderValue> {
     let value = value.to_str().ok()?;
-    let attributes = format!("Path=/; Max-Age={MAX_AGE}; Secure; HttpOnly; SameSite=Strict");
+    let lasts = DEVICE_LASTS.as_secs();
+    let attributes = format!("Path=/; Max-Age={lasts}; Secure; HttpOnly; SameSite=Strict");
     HeaderValue::try_from(format!("{NAME}={value}; {attributes}")).ok()
 }
 
