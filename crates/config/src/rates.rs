@@ -22,9 +22,9 @@ type Default = (Surface, &'static str, Per, u32, u64, u32);
 /// n8n's own limits are per process, forget at a restart and are off outside of production mode
 /// (n8n `services/rate-limit.service.js`). Webhooks and chats have none.
 ///
-/// `per: account` holds for strangers: n8n lets everybody together try one address five times a
+/// `per: account` is shared by strangers: n8n lets everybody together try one address five times a
 /// minute, and strangers get to spend two of them, so that whoever has signed in before gets in.
-/// `per: all` holds for strangers as well where people sign in: one password tried on many
+/// `per: all` is shared by strangers as well where people sign in: one password tried on many
 /// accounts from many addresses slows down.
 #[rustfmt::skip]
 const DEFAULTS: [Default; 32] = [

@@ -84,7 +84,8 @@ pub struct Limit {
     pub per: Per,
     /// The budget.
     pub quota: Quota,
-    /// Whether it holds for strangers alone, and spares whoever has signed in before.
+    /// Whether strangers share it, and whoever has signed in before has a budget of their own,
+    /// [`KNOWN_TIMES`] as large.
     pub strangers: bool,
     /// Whether it only tells what it would do.
     pub dry_run: bool,
@@ -96,8 +97,8 @@ pub struct Limit {
 /// the editor share one address behind many a router.
 pub const SIGNED_IN_TIMES: u32 = 10;
 
-/// What somebody who is known at an account may do there, however many strangers share its limit:
-/// a device's cookie can be stolen.
+/// How many times a limit that strangers share each known network or device may have: not without
+/// end, since a device's cookie can be stolen.
 pub const KNOWN_TIMES: u32 = 10;
 
 /// How long a device that has signed in is known again.
