@@ -13,6 +13,8 @@ use crate::Error;
 pub struct Identity {
     key: Arc<CertifiedKey>,
     names: Vec<String>,
+    /// Its number, as the issuer counts, in hexadecimal digits.
+    pub serial: String,
     /// Who issued it.
     pub issuer: String,
     /// When it begins, in seconds since 1970.
@@ -36,13 +38,13 @@ impl Identity {
         let validity = x509.validity();
         let (not_before, not_after) =
             (validity.not_before.timestamp(), validity.not_after.timestamp());
-        let names = names(&x509);
+        let (names, serial) = (names(&x509), hexadecimal(x509.raw_serial()));
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
         let key = key.map_err(|why| match why {
             rustls::Error::InconsistentKeys(_) => Error::Mismatch,
             other => Error::Unusable(other),
         })?;
-        Ok(Self { key: Arc::new(key), names, issuer, not_before, not_after })
+        Ok(Self { key: Arc::new(key), names, serial, issuer, not_before, not_after })
     }
 
     /// Whether the certificate is for `host`, a wildcard's one label included (RFC 9525 6.3).
@@ -77,9 +79,19 @@ impl Identity {
         warnings
     }
 
+    /// The certificate itself, without those that vouch for it.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.key.cert.first()
+    }
+
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.key)
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn names(x509: &X509Certificate<'_>) -> Vec<String> {

@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +11,7 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::{Error, Identity};
+use crate::{Error, Identity, store::whole};
 
 /// An authority kept in two files, `ca.pem` and `ca.key`, made when they are not there.
 #[derive(Debug)]
@@ -76,6 +74,24 @@ impl LocalAuthority {
     }
 }
 
+/// A certificate for `hosts` that nobody trusts, good for a week from `now`: what is served until a
+/// CA has issued one. Its key is never written down.
+///
+/// # Errors
+///
+/// A host that cannot stand in a certificate.
+pub(crate) fn temporary(hosts: &[String], now: i64) -> Result<Identity, Error> {
+    let mut params = CertificateParams::new(hosts).map_err(Error::Made)?;
+    params.distinguished_name = name("n8n-gateway temporary certificate");
+    (params.not_before, params.not_after) = (at(now - 3600), at(now + 7 * 86_400));
+    let pair = KeyPair::generate().map_err(Error::Made)?;
+    let made = params.self_signed(&pair).map_err(Error::Made)?;
+    let place = Path::new("the temporary certificate");
+    let key = PrivateKeyDer::try_from(pair.serialize_der())
+        .map_err(|why| Error::Content(place.to_owned(), why.to_owned()))?;
+    Identity::new(place, vec![CertificateDer::from(made.der().to_vec())], key)
+}
+
 fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|why| Error::File(folder.to_owned(), why))?;
     let mut params = CertificateParams::default();
@@ -84,21 +100,8 @@ fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> {
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let pair = KeyPair::generate().map_err(Error::Made)?;
     let made = params.self_signed(&pair).map_err(Error::Made)?;
-    write(key, 0o600, &pair.serialize_pem())?;
-    write(certificate, 0o644, &made.pem())
-}
-
-/// Writes the file whole or not at all.
-fn write(path: &Path, mode: u32, text: &str) -> Result<(), Error> {
-    let half = path.with_extension("new");
-    let written = (|| {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&half)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&half, path)
-    })();
-    written.map_err(|why| Error::File(path.to_owned(), why))
+    whole(key, 0o600, &pair.serialize_pem())?;
+    whole(certificate, 0o644, &made.pem())
 }
 
 fn name(common: &str) -> DistinguishedName {

@@ -10,88 +10,122 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::Identity;
+use crate::{
+    Identity,
+    acme::{ACME_TLS, Challenges, address},
+};
 
-/// The certificate in use. It is swapped while handshakes go on; a new one replaces a good one
+/// The certificates in use. They are swapped while handshakes go on; a new one replaces a good one
 /// only when it is itself good.
 pub struct Served {
-    identity: RwLock<Identity>,
+    table: RwLock<Table>,
+    challenges: Arc<Challenges>,
+}
+
+#[derive(Debug)]
+struct Table {
+    /// For a name that nobody has a certificate for, and where no name is asked for.
+    fallback: Identity,
+    /// By host, those that are issued one by one.
+    hosts: Vec<(String, Shown)>,
+}
+
+/// A host's certificate.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The certificate.
+    pub identity: Identity,
+    /// Whether nobody trusts it: a CA has not issued one yet.
+    pub temporary: bool,
 }
 
 impl Served {
-    /// Begins with `identity`.
+    /// Begins with `identity` for every host.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        Self { identity: RwLock::new(identity) }
+        let table = Table { fallback: identity, hosts: Vec::new() };
+        Self { table: RwLock::new(table), challenges: Arc::default() }
     }
 
-    /// Serves `identity` from the next handshake on.
+    /// What CAs ask for in handshakes and elsewhere.
+    #[must_use]
+    pub fn challenges(&self) -> &Arc<Challenges> {
+        &self.challenges
+    }
+
+    /// Serves `identity` for every host from the next handshake on.
     pub fn swap(&self, identity: Identity) {
-        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = identity;
+        self.change(|table| *table = Table { fallback: identity, hosts: Vec::new() });
     }
 
-    /// The certificate in use.
+    /// Serves these, each for its own host, from the next handshake on; the first for other names.
+    pub(crate) fn swap_all(&self, hosts: Vec<(String, Shown)>) {
+        self.change(|table| {
+            if let Some((_, first)) = hosts.first() {
+                table.fallback = first.identity.clone();
+            }
+            table.hosts = hosts;
+        });
+    }
+
+    /// Serves `identity` for `host`, unless it is not asked for any more.
+    pub(crate) fn swap_one(&self, host: &str, identity: &Identity) {
+        self.change(|table| {
+            for (at, (name, shown)) in table.hosts.iter_mut().enumerate() {
+                if name == host {
+                    *shown = Shown { identity: identity.clone(), temporary: false };
+                    if at == 0 {
+                        table.fallback = identity.clone();
+                    }
+                }
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table)) {
+        change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The certificate for names that have none of their own.
     #[must_use]
     pub fn current(&self) -> Identity {
-        self.identity.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.table.read().unwrap_or_else(PoisonError::into_inner).fallback.clone()
+    }
+
+    /// The certificate of `host`, where it has one of its own.
+    #[must_use]
+    pub fn of(&self, host: &str) -> Option<Shown> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.hosts.iter().find(|(name, _)| name == host).map(|(_, shown)| shown.clone())
+    }
+}
+
+impl Table {
+    fn find(&self, name: Option<&str>) -> &Identity {
+        let own = |(host, _): &&(String, Shown)| match name {
+            Some(name) => host.eq_ignore_ascii_case(name),
+            // Whoever goes to an address asks for no name (RFC 6066 3).
+            None => address(host).is_some(),
+        };
+        self.hosts.iter().find(own).map_or(&self.fallback, |(_, shown)| &shown.identity)
     }
 }
 
 impl ResolvesServerCert for Served {
     // Whatever name is asked for: a host that the policy does not name is refused by the policy,
     // with a reason, and not by a broken handshake.
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.identity.read().unwrap_or_else(PoisonError::into_inner).certified())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // A CA that tries tls-alpn-01 offers this protocol alone (RFC 8737 3).
+        if hello.alpn().is_some_and(|mut it| it.next() == Some(ACME_TLS) && it.next().is_none()) {
+            return self.challenges.certificate(&hello);
+        }
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        Some(table.find(hello.server_name()).certified())
     }
 }
 
 impl fmt::Debug for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.current().fmt(f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::{Error, Identity, LocalAuthority, from_pem};
-
-    const NOW: i64 = 1_800_000_000;
-
-    #[test]
-    fn an_authority_is_made_once_and_its_key_is_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let hosts = ["n8n.test".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
-        let made = LocalAuthority::open(folder.path()).unwrap().issue(&hosts, NOW).unwrap();
-        assert!(hosts.iter().all(|host| made.covers(host)), "{made:?}");
-        assert!(!made.covers("evil.test"));
-        assert!(made.warnings(&hosts, NOW).is_empty());
-        assert_eq!(made.warnings(&["other.test".to_owned()], NOW + 366 * 86_400).len(), 2);
-        let first = std::fs::read(folder.path().join("ca.pem")).unwrap();
-        LocalAuthority::open(folder.path()).unwrap();
-        assert_eq!(std::fs::read(folder.path().join("ca.pem")).unwrap(), first);
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(folder.path().join("ca.key")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn files_are_checked_before_they_are_served() {
-        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        for folder in [&one, &two] {
-            LocalAuthority::open(folder.path()).unwrap();
-        }
-        let load = |chain: (&tempfile::TempDir, &str),
-                    key: (&tempfile::TempDir, &str)|
-         -> Result<Identity, Error> {
-            let (chain, key) = (chain.0.path().join(chain.1), key.0.path().join(key.1));
-            let (certificate, secret) =
-                (std::fs::read(&chain).unwrap(), std::fs::read(&key).unwrap());
-            from_pem((&chain, &certificate), (&key, &secret))
-        };
-        assert!(load((&one, "ca.pem"), (&one, "ca.key")).is_ok());
-        let mixed = load((&one, "ca.pem"), (&two, "ca.key"));
-        assert!(matches!(mixed, Err(Error::Mismatch)), "{mixed:?}");
-        let swapped = load((&one, "ca.key"), (&one, "ca.pem"));
-        assert!(matches!(swapped, Err(Error::Content(..))), "{swapped:?}");
+        self.table.read().unwrap_or_else(PoisonError::into_inner).fmt(f)
     }
 }

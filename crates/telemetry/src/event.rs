@@ -1,9 +1,14 @@
 //! Events: one struct is one log line and one count.
 
+mod certificates;
 mod guard;
 
 use std::net::IpAddr;
 
+pub use certificates::{
+    CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
+    CertificateRevoked, CertificateSetAside, CertificateTemporary,
+};
 pub use guard::{
     Banned, NftablesFailed, Offended, PasswordLeaked, SignInFailed, SignInSucceeded,
     StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
@@ -220,32 +225,6 @@ impl Event for PolicyWarning {
 
     fn level(&self) -> Level {
         Level::Warn
-    }
-}
-
-/// A certificate is served.
-#[derive(Clone, Debug, Serialize)]
-pub struct CertificateLoaded {
-    /// For whom.
-    pub hosts: Vec<String>,
-    /// Who issued it.
-    pub issuer: String,
-    /// When it ends, in seconds since 1970.
-    pub not_after: i64,
-    /// What somebody should know about it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-}
-
-impl Event for CertificateLoaded {
-    const NAME: &'static str = event::CERTIFICATE_LOADED;
-
-    fn level(&self) -> Level {
-        if self.warnings.is_empty() { Level::Info } else { Level::Warn }
-    }
-
-    fn count(&self, metrics: &Metrics) {
-        metrics.certificate(&self.hosts, self.not_after);
     }
 }
 

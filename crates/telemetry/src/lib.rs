@@ -14,10 +14,12 @@ mod record;
 use std::{path::PathBuf, sync::Arc};
 
 pub use event::{
-    Banned, CertificateLoaded, Event, NameNotResolved, NftablesFailed, Offended, Panicked,
-    PasswordLeaked, PolicyWarning, Refused, Reload, ReloadOutcome, SignInFailed, SignInSucceeded,
-    Started, StateRecovered, StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned,
-    UpstreamDown, UpstreamFault, UpstreamUp, WouldBan, WouldRefuse,
+    Banned, CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
+    CertificateRevoked, CertificateSetAside, CertificateTemporary, Event, NameNotResolved,
+    NftablesFailed, Offended, Panicked, PasswordLeaked, PolicyWarning, Refused, Reload,
+    ReloadOutcome, SignInFailed, SignInSucceeded, Started, StateRecovered, StateWriteFailed,
+    Stopped, Stopping, TunnelClosed, Unbanned, UpstreamDown, UpstreamFault, UpstreamUp, WouldBan,
+    WouldRefuse,
 };
 pub use fail2ban::Fail2ban;
 use fail2ban::Fail2banLog;

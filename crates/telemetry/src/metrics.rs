@@ -1,5 +1,6 @@
 //! What is counted. Every label has a bounded set of values.
 
+mod certificates;
 mod guard;
 
 use std::{
@@ -71,7 +72,7 @@ pub struct Metrics {
     policy_last_reload_successful: IntGauge,
     policy_last_reload_success_timestamp: IntGauge,
     policy_info: IntGaugeVec,
-    tls_certificate_not_after: IntGaugeVec,
+    certificates: certificates::Certificates,
     /// Handshakes that did not complete.
     pub tls_handshakes_failed: IntCounter,
     upstream_up: IntGaugeVec,
@@ -127,11 +128,7 @@ impl Metrics {
                 metric::POLICY_LAST_RELOAD_SUCCESS_TIMESTAMP,
             )?,
             policy_info: gauges(&registry, metric::POLICY_INFO, &[label::REVISION, label::HASH])?,
-            tls_certificate_not_after: gauges(
-                &registry,
-                metric::TLS_CERTIFICATE_NOT_AFTER,
-                &[label::HOST],
-            )?,
+            certificates: certificates::Certificates::new(&registry)?,
             tls_handshakes_failed: counter(&registry, metric::TLS_HANDSHAKES_FAILED)?,
             upstream_up: gauges(&registry, metric::UPSTREAM_UP, &[label::UPSTREAM])?,
             upstream_request_duration: add(
@@ -187,13 +184,6 @@ impl Metrics {
         self.policy_info.with_label_values(&[revision.to_string().as_str(), hash]).set(1);
         self.policy_last_reload_successful.set(1);
         self.policy_last_reload_success_timestamp.set(since);
-    }
-
-    pub(crate) fn certificate(&self, hosts: &[String], not_after: i64) {
-        self.tls_certificate_not_after.reset();
-        for host in hosts {
-            self.tls_certificate_not_after.with_label_values(&[host]).set(not_after);
-        }
     }
 
     pub(crate) fn upstream(&self, upstream: &str, up: bool) {

@@ -37,6 +37,21 @@ pub mod metric {
     );
     /// Gauge by revision, hash.
     pub const POLICY_INFO: Name = ("gateway_policy_info", "The policy in force.");
+    /// Counter by directory, result.
+    pub const ACME_ORDERS: Name = (
+        "gateway_acme_orders_total",
+        "Attempts to get a certificate, by directory and result: issued, failed, rate_limited.",
+    );
+    /// Gauge by host.
+    pub const TLS_CERTIFICATE_TEMPORARY: Name = (
+        "gateway_tls_certificate_temporary",
+        "Whether a host has only a temporary certificate that nobody trusts (1), or a real one (0).",
+    );
+    /// Gauge by host.
+    pub const TLS_CERTIFICATE_RENEWAL: Name = (
+        "gateway_tls_certificate_renewal_timestamp_seconds",
+        "When the certificate of a host is to be renewed, in seconds since 1970.",
+    );
     /// Gauge by host.
     pub const TLS_CERTIFICATE_NOT_AFTER: Name = (
         "gateway_tls_certificate_not_after_seconds",
@@ -133,6 +148,10 @@ pub mod label {
     pub const UPSTREAM: &str = "upstream";
     /// What went wrong between the gateway and n8n.
     pub const FAULT: &str = "fault";
+    /// A certification authority, by its name in the policy.
+    pub const DIRECTORY: &str = "directory";
+    /// How an order ended.
+    pub const RESULT: &str = "result";
     /// What a connection is for.
     pub const KIND: &str = "kind";
     /// A rate limit, by its key in the policy and who shares its budget.
@@ -169,6 +188,18 @@ pub mod event {
     pub const POLICY_WARNING: &str = "policy_warning";
     /// A certificate is served.
     pub const CERTIFICATE_LOADED: &str = "certificate_loaded";
+    /// A CA has issued a certificate.
+    pub const CERTIFICATE_ISSUED: &str = "certificate_issued";
+    /// No CA has issued a certificate.
+    pub const CERTIFICATE_FAILED: &str = "certificate_failed";
+    /// Hosts have a temporary certificate for the time being.
+    pub const CERTIFICATE_TEMPORARY: &str = "certificate_temporary";
+    /// A broken file was set aside.
+    pub const CERTIFICATE_SET_ASIDE: &str = "certificate_set_aside";
+    /// A new certificate is not what handshakes show.
+    pub const CERTIFICATE_NOT_SERVED: &str = "certificate_not_served";
+    /// A certificate was revoked by the operator.
+    pub const CERTIFICATE_REVOKED: &str = "certificate_revoked";
     /// n8n answers.
     pub const UPSTREAM_UP: &str = "upstream_up";
     /// n8n does not answer.

@@ -1,0 +1,71 @@
+//! A CA with an account at it: what is asked of it, and how its refusals are read.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use instant_acme::{Account, CertificateIdentifier, Error as Acme};
+use rustls_pki_types::CertificateDer;
+
+use super::{Failure, Kind, failure, transport::Heard};
+use crate::renewal::Window;
+
+/// A CA with an account at it.
+pub(crate) struct Desk {
+    pub(crate) account: Account,
+    pub(crate) name: String,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// How often a refused nonce is replaced: a CA behind several machines refuses one now and then.
+const NONCES: usize = 16;
+
+impl Desk {
+    pub(crate) fn new(account: Account, heard: Arc<Mutex<Heard>>, name: &str) -> Self {
+        Self { account, name: name.to_owned(), heard }
+    }
+
+    /// What `error` means.
+    pub(crate) fn failure(&self, error: &Acme) -> Failure {
+        let mut failure = Failure::of(error, &self.name);
+        if matches!(failure.kind, Kind::RateLimited | Kind::Unreachable) {
+            failure.retry_after = self.retry_after();
+        }
+        failure
+    }
+
+    /// How many seconds the CA asked to wait in its last answer.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).retry_after
+    }
+
+    /// When the CA would like `certificate` to be renewed, and how long that holds (RFC 9773);
+    /// nothing if it does not say.
+    pub(crate) async fn suggestion(
+        &self,
+        certificate: &CertificateDer<'_>,
+    ) -> Result<Option<(Window, Duration)>, Failure> {
+        let Ok(id) = CertificateIdentifier::try_from(certificate) else { return Ok(None) };
+        match self.account.renewal_info(&id).await {
+            Ok((info, ask_again)) => {
+                let window = info.suggested_window;
+                let from = window.start.unix_timestamp();
+                Ok(Window::new(from, window.end.unix_timestamp()).map(|it| (it, ask_again)))
+            }
+            Err(Acme::Unsupported(_)) => Ok(None),
+            Err(why) => Err(self.failure(&why)),
+        }
+    }
+}
+
+/// Asks again as long as the CA refuses its own nonces (RFC 8555 6.5): nothing has happened then.
+pub(crate) async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, Acme>) -> Result<T, Acme> {
+    for _ in 0..NONCES {
+        match call().await {
+            Err(Acme::Api(problem)) if failure::name(&problem) == "badNonce" => {}
+            other => return other,
+        }
+    }
+    call().await
+}

@@ -1,0 +1,383 @@
+//! One order, from its making to the certificate. It is written down when it is made, so that a
+//! process that is killed in between takes it up again.
+
+use std::{sync::Arc, time::Duration};
+
+use instant_acme::{
+    AuthorizationStatus, CertificateIdentifier, ChallengeStatus, Error as AcmeError, Identifier,
+    NewOrder, Order, OrderStatus, Problem, RevocationReason, RevocationRequest,
+};
+use rustls_pki_types::CertificateDer;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    Acme, Challenge, Challenges, Desk, Directory, Failure, Kind, Published, address,
+    directory::again, dns::Record as TxtRecord,
+};
+use crate::{
+    key::signing_request,
+    store::{OpenOrder, Record, Store, chain},
+};
+
+/// What an order is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Errand<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) acme: &'a Acme,
+    pub(crate) directory: &'a Directory,
+    /// The certificate that is to be replaced, where the CA issued it.
+    pub(crate) replaces: Option<&'a CertificateDer<'static>>,
+    pub(crate) challenges: &'a Arc<Challenges>,
+    pub(crate) store: &'a Store,
+    pub(crate) now: i64,
+}
+
+/// What an order brought.
+pub(crate) struct Issued {
+    /// PEM.
+    pub(crate) chain: String,
+    /// PEM.
+    pub(crate) key: String,
+    /// What showed control of the host; nothing if the CA still knew.
+    pub(crate) challenge: Option<Challenge>,
+}
+
+/// How long a CA may take to try a challenge, and to issue. Let's Encrypt takes seconds.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The first and the longest pause between two looks at what a CA does.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+
+/// How long an order is worth taking up again, in seconds. Let's Encrypt's live for a week.
+const STILL_OPEN: i64 = 86_400;
+
+/// Gets a certificate, trying one challenge after the other.
+pub(crate) async fn issue(
+    errand: Errand<'_>,
+    desk: &Desk,
+    record: &mut Record,
+) -> Result<Issued, Failure> {
+    let fitting = |it: &Challenge| it.fits(errand.host);
+    let mut challenges: Vec<_> = errand.acme.challenges.iter().copied().filter(fitting).collect();
+    // What did it the last time does it again.
+    challenges.sort_by_key(|it| record.challenge != Some(*it));
+    let none = format!("no challenge of the policy can show control of {}", errand.host);
+    let mut last = Failure::new(Kind::Ours, none);
+    for challenge in challenges {
+        match order(errand, desk, record, challenge).await {
+            Err(failure) if failure.kind == Kind::Challenge => {
+                let words = match last.kind {
+                    Kind::Challenge => format!("{}; {}", last.words, failure.words),
+                    _ => failure.words,
+                };
+                last = Failure { words, ..failure };
+            }
+            other => return other,
+        }
+    }
+    Err(last)
+}
+
+async fn order(
+    errand: Errand<'_>,
+    desk: &Desk,
+    record: &mut Record,
+    challenge: Challenge,
+) -> Result<Issued, Failure> {
+    let (mut order, key) = match take_up(errand, desk, record).await {
+        Some(open) => open,
+        None => make(errand, desk, record).await?,
+    };
+    let done = finish(errand, desk, &mut order, &key, challenge).await;
+    match &done {
+        // It may come to its end yet: the CA is asked for the same order again.
+        Err(failure) if matches!(failure.kind, Kind::Unreachable | Kind::RateLimited) => {}
+        Ok(_) | Err(_) => record.order = None,
+    }
+    let (chain, used) = done?;
+    Ok(Issued { chain, key, challenge: used })
+}
+
+/// The order that was not finished the last time, if there is one here and it still can be.
+async fn take_up(errand: Errand<'_>, desk: &Desk, record: &mut Record) -> Option<(Order, String)> {
+    let of_here = |open: &OpenOrder| open.directory == errand.directory.url;
+    let OpenOrder { url, key, made, .. } = record.order.take_if(|open| of_here(open))?;
+    if !(0..STILL_OPEN).contains(&(errand.now - made)) {
+        return None;
+    }
+    let mut order = desk.account.order(url.clone()).await.ok()?;
+    if order.state().status == OrderStatus::Invalid {
+        return None;
+    }
+    record.order =
+        Some(OpenOrder { directory: errand.directory.url.clone(), url, key: key.clone(), made });
+    Some((order, key))
+}
+
+async fn make(
+    errand: Errand<'_>,
+    desk: &Desk,
+    record: &mut Record,
+) -> Result<(Order, String), Failure> {
+    let ours = |why: &crate::Error| Failure::new(Kind::Ours, chain(why));
+    let key = errand.acme.key.generate().map_err(|why| ours(&why))?.serialize_pem();
+    let identifiers = [match address(errand.host) {
+        Some(address) => Identifier::Ip(address),
+        None => Identifier::Dns(errand.host.to_owned()),
+    }];
+    let with = |replaces: Option<CertificateIdentifier<'static>>| {
+        let order = NewOrder::new(&identifiers);
+        let order = match replaces {
+            Some(replaced) => order.replaces(replaced),
+            None => order,
+        };
+        match &errand.directory.profile {
+            Some(profile) => order.profile(profile),
+            None => order,
+        }
+    };
+    let replaced = errand.replaces.and_then(|it| CertificateIdentifier::try_from(it).ok());
+    let replaced = replaced.map(CertificateIdentifier::into_owned);
+    let first = with(replaced.clone());
+    let mut made = again(async || desk.account.new_order(&first).await).await;
+    if replaced.is_some() && made.as_ref().is_err_and(not_for_replacing) {
+        let plain = with(None);
+        made = again(async || desk.account.new_order(&plain).await).await;
+    }
+    let order = made.map_err(|why| desk.failure(&why))?;
+    record.order = Some(OpenOrder {
+        directory: errand.directory.url.clone(),
+        url: order.url().to_owned(),
+        key: key.clone(),
+        made: errand.now,
+    });
+    // Without it a killed process orders again: that is a pity and no reason to stop.
+    if let Err(why) = errand.store.keep_record(errand.host, record) {
+        tracing::warn!(error = %chain(&why), "the order could not be written down");
+    }
+    Ok((order, key))
+}
+
+/// Whether an order failed for what it said of the certificate that it replaces: the CA has no
+/// renewal information, or does not know the certificate, or has replaced it already. RFC 9773 5
+/// lets a client order without.
+fn not_for_replacing(error: &AcmeError) -> bool {
+    match error {
+        AcmeError::Unsupported(_) => true,
+        AcmeError::Api(problem) => {
+            let said = super::failure::name(problem);
+            matches!(said, "alreadyReplaced" | "malformed" | "unauthorized" | "notFound")
+        }
+        AcmeError::Other(why) => why.to_string().contains("replaces"),
+        _ => false,
+    }
+}
+
+async fn finish(
+    errand: Errand<'_>,
+    desk: &Desk,
+    order: &mut Order,
+    key: &str,
+    challenge: Challenge,
+) -> Result<(String, Option<Challenge>), Failure> {
+    let used = show(errand, desk, order, challenge).await?;
+    let request = {
+        let ours = |why: String| Failure::new(Kind::Ours, why);
+        let key = rcgen::KeyPair::from_pem(key).map_err(|why| ours(why.to_string()))?;
+        signing_request(errand.host, &key).map_err(|why| ours(chain(&why)))?
+    };
+    let certificate = async {
+        let mut pause = FIRST_LOOK;
+        loop {
+            let state = again(async || order.refresh().await.map(|state| state.status)).await;
+            match state.map_err(|why| desk.failure(&why))? {
+                OrderStatus::Ready => {
+                    let done = again(async || order.finalize_csr(&request).await).await;
+                    done.map_err(|why| desk.failure(&why))?;
+                }
+                OrderStatus::Valid => {
+                    let fetched = again(async || order.certificate().await).await;
+                    let fetched = fetched.map_err(|why| desk.failure(&why))?;
+                    if let Some(chain) = fetched {
+                        return Ok(chain);
+                    }
+                }
+                OrderStatus::Invalid => {
+                    let problem = order.state().error.clone();
+                    let problem = problem.map_or_else(
+                        || Failure::new(Kind::Order, format!("{} gave the order up", desk.name)),
+                        |problem| desk.failure(&AcmeError::Api(problem)),
+                    );
+                    return Err(problem);
+                }
+                OrderStatus::Pending | OrderStatus::Processing => {}
+            }
+            wait(&mut pause, desk).await;
+        }
+    };
+    let late = |_| {
+        let words = format!("{} did not issue within {} s", desk.name, PATIENCE.as_secs());
+        Failure::new(Kind::Unreachable, words)
+    };
+    let certificate = timeout(PATIENCE, certificate).await.map_err(late)??;
+    Ok((certificate, used))
+}
+
+/// Shows control of the host, unless the CA still knows it from lately. An order for one host has
+/// one authorization.
+async fn show(
+    errand: Errand<'_>,
+    desk: &Desk,
+    order: &mut Order,
+    challenge: Challenge,
+) -> Result<Option<Challenge>, Failure> {
+    let fetched = again(async || order.authorizations().next().await.transpose().map(drop)).await;
+    fetched.map_err(|why| desk.failure(&why))?;
+    let Some(step) = Step::begin(errand, desk, order, challenge).await? else { return Ok(None) };
+    let tried = step.run(order).await;
+    step.end().await;
+    tried.map(|()| Some(challenge))
+}
+
+/// An authorization that is being shown.
+struct Step<'a> {
+    errand: Errand<'a>,
+    desk: &'a Desk,
+    challenge: Challenge,
+    _published: Option<Published>,
+    txt: Option<TxtRecord<'a>>,
+}
+
+impl<'a> Step<'a> {
+    /// Publishes the answer; nothing if the authorization is valid already.
+    async fn begin(
+        errand: Errand<'a>,
+        desk: &'a Desk,
+        order: &mut Order,
+        challenge: Challenge,
+    ) -> Result<Option<Self>, Failure> {
+        let mut all = order.authorizations();
+        let first = all.next().await.transpose().map_err(|why| desk.failure(&why))?;
+        let Some(mut authorization) = first else { return Ok(None) };
+        if authorization.status == AuthorizationStatus::Valid {
+            return Ok(None);
+        }
+        let not_offered = || {
+            let words = format!("{} does not offer {} here", desk.name, challenge.name());
+            Failure::new(Kind::Challenge, words)
+        };
+        let handle = authorization.challenge(challenge.kind()).ok_or_else(not_offered)?;
+        let answer = handle.key_authorization();
+        let ours = |why: String| Failure::new(Kind::Ours, why);
+        let (mut published, mut txt) = (None, None);
+        match challenge {
+            Challenge::Http01 => {
+                published = Some(errand.challenges.publish_file(&handle.token, answer.as_str()));
+            }
+            Challenge::TlsAlpn01 => {
+                let digest = answer.digest();
+                let shown = errand.challenges.publish_certificate(errand.host, digest.as_ref());
+                published = Some(shown.map_err(|why| ours(chain(&why)))?);
+            }
+            Challenge::Dns01 => {
+                let dns = errand.acme.dns.as_ref();
+                let dns = dns.ok_or_else(|| ours("`tls.acme.dns` is missing".to_owned()))?;
+                let record = TxtRecord::publish(dns, errand.host, &answer.dns_value()).await;
+                let unpublished =
+                    |why: super::DnsError| Failure::new(Kind::Challenge, why.to_string());
+                txt = Some(record.map_err(unpublished)?);
+            }
+        }
+        Ok(Some(Self { errand, desk, challenge, _published: published, txt }))
+    }
+
+    /// Lets the CA look, and waits for what it says.
+    async fn run(&self, order: &mut Order) -> Result<(), Failure> {
+        let ready = again(async || self.set_ready(order).await);
+        ready.await.map_err(|why| self.refused(&why))?;
+        let decided = async {
+            let mut pause = FIRST_LOOK;
+            loop {
+                let said = again(async || self.said(order).await);
+                match said.await.map_err(|why| self.desk.failure(&why))? {
+                    (AuthorizationStatus::Valid, _) => return Ok(()),
+                    (AuthorizationStatus::Pending, None) => {}
+                    (_, problem) => {
+                        let (challenge, host) = (self.challenge, self.errand.host);
+                        return Err(Failure::challenge(problem.as_ref(), challenge, host));
+                    }
+                }
+                wait(&mut pause, self.desk).await;
+            }
+        };
+        let late = |_| {
+            let words = format!("{} did not look within {} s", self.desk.name, PATIENCE.as_secs());
+            Failure::new(Kind::Challenge, words)
+        };
+        timeout(PATIENCE, decided).await.map_err(late)?
+    }
+
+    async fn set_ready(&self, order: &mut Order) -> Result<(), AcmeError> {
+        let mut all = order.authorizations();
+        let Some(mut authorization) = all.next().await.transpose()? else { return Ok(()) };
+        match authorization.challenge(self.challenge.kind()) {
+            Some(mut handle) if handle.status == ChallengeStatus::Pending => {
+                handle.set_ready().await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// How the CA finds the authorization, and what is wrong with the challenge.
+    async fn said(
+        &self,
+        order: &mut Order,
+    ) -> Result<(AuthorizationStatus, Option<Problem>), AcmeError> {
+        let mut all = order.authorizations();
+        let Some(mut authorization) = all.next().await.transpose()? else {
+            return Ok((AuthorizationStatus::Invalid, None));
+        };
+        let state = authorization.refresh().await?;
+        let kind = self.challenge.kind();
+        let tried = state.challenges.iter().find(|it| it.r#type == kind);
+        Ok((state.status, tried.and_then(|it| it.error.clone())))
+    }
+
+    /// A CA may refuse a challenge as soon as it hears of it.
+    fn refused(&self, error: &AcmeError) -> Failure {
+        let failure = self.desk.failure(error);
+        match (error, failure.kind) {
+            (_, Kind::RateLimited | Kind::Account) => failure,
+            (AcmeError::Api(problem), _) => {
+                Failure::challenge(Some(problem), self.challenge, self.errand.host)
+            }
+            _ => failure,
+        }
+    }
+
+    /// Takes the answer back.
+    async fn end(self) {
+        if let Some(record) = self.txt {
+            record.withdraw().await;
+        }
+    }
+}
+
+/// Waits a little longer each time, and as long as the CA asks for, within reason.
+async fn wait(pause: &mut Duration, desk: &Desk) {
+    let asked = desk.retry_after().map(Duration::from_secs).unwrap_or_default();
+    sleep(asked.clamp(*pause, LONGEST_LOOK)).await;
+    *pause = (*pause * 2).min(LONGEST_LOOK);
+}
+
+/// Tells a CA that a certificate must not be trusted any more.
+pub(crate) async fn revoke(
+    desk: &Desk,
+    certificate: &CertificateDer<'static>,
+    reason: RevocationReason,
+) -> Result<(), Failure> {
+    let request = RevocationRequest { certificate, reason: Some(reason) };
+    let revoked = again(async || desk.account.revoke(&request).await).await;
+    revoked.map_err(|why| desk.failure(&why))
+}

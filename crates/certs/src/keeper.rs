@@ -1,0 +1,405 @@
+//! Whoever looks after the certificates: gets them, renews them in time, and never lets go of a
+//! good one before it has a better.
+//!
+//! Everything that takes time is done in one task, one host after the other, so nothing is ordered
+//! twice; it is put off or broken off when other hosts or CAs are wanted, or the process ends.
+
+mod attempt;
+mod handle;
+mod host;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use gateway_telemetry::{CertificateSetAside, StateWriteFailed, Telemetry};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::handle::{Keeping, Outcome, Renewal, RevocationReason, Standing, State};
+use self::{
+    handle::Order,
+    host::{Host, Suggestion},
+};
+use crate::{
+    Clock, Internet, Mirror, Served, Wanted,
+    acme::{Accounts, Failure, Kind, revoke},
+    store::{SetAside, Store, chain},
+};
+
+/// Looks after the certificates of the hosts that are wanted.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Arc<Store>,
+    served: Arc<Served>,
+    clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
+    wanted: watch::Receiver<Option<Arc<Wanted>>>,
+    orders: mpsc::Receiver<Order>,
+    standings: watch::Sender<Vec<Standing>>,
+    /// What is being looked after now.
+    wants: Option<Arc<Wanted>>,
+    hosts: Vec<Host>,
+    /// Whether this gateway is the one that orders, of those on one store.
+    ours: bool,
+    /// Whether it has been said that the store cannot be written.
+    complained: bool,
+}
+
+/// What a keeper works with.
+#[derive(Clone, Copy, Debug)]
+struct Means<'a> {
+    internet: &'a dyn Internet,
+    mirror: &'a dyn Mirror,
+}
+
+/// How many orders of the operator may wait.
+const ORDERS: usize = 16;
+
+/// How often it is looked whether something is due: the clock may have been set, and another
+/// gateway on the store may have got a certificate.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// How often a CA is asked for its wishes: at most, and at least (RFC 9773 4.3.2).
+const ASK_AGAIN: (i64, i64) = (3600, 86_400);
+
+/// How long an attempt for one host may take in all.
+const ATTEMPT: Duration = Duration::from_secs(1800);
+
+/// A keeper of certificates in `state`, the gateway's state folder, for what is `served`; and the
+/// hold that others have on it. It does nothing before it works.
+#[must_use]
+pub fn keep(
+    state: &Path,
+    served: Arc<Served>,
+    clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
+) -> (Keeping, Keeper) {
+    let store = Arc::new(Store::new(state));
+    let (tell, wanted) = watch::channel(None);
+    let (ask, orders) = mpsc::channel(ORDERS);
+    let (standings, stands) = watch::channel(Vec::new());
+    let keeping = Keeping {
+        store: Arc::clone(&store),
+        served: Arc::clone(&served),
+        clock: Arc::clone(&clock),
+        telemetry: telemetry.clone(),
+        wanted: tell,
+        orders: ask,
+        standings: stands,
+    };
+    let keeper = Keeper {
+        store,
+        served,
+        clock,
+        telemetry,
+        wanted,
+        orders,
+        standings,
+        wants: None,
+        hosts: Vec::new(),
+        ours: false,
+        complained: false,
+    };
+    (keeping, keeper)
+}
+
+impl Keeper {
+    /// Works until `stop` is cancelled: goes to CAs by `internet`, and looks into `mirror` after
+    /// each change.
+    pub async fn work(
+        mut self,
+        internet: &dyn Internet,
+        mirror: &dyn Mirror,
+        stop: CancellationToken,
+    ) {
+        let means = Means { internet, mirror };
+        let mut news = self.wanted.clone();
+        loop {
+            news.mark_unchanged();
+            self.adopt();
+            tokio::select! {
+                () = self.busy(means) => {}
+                changed = news.changed() => if changed.is_err() { break },
+                () = stop.cancelled() => break,
+            }
+        }
+        self.interrupted();
+    }
+
+    /// One thing after the other, for ever.
+    async fn busy(&mut self, means: Means<'_>) {
+        loop {
+            self.round(means).await;
+            self.publish();
+            let again = Instant::now() + self.pause();
+            let asked = tokio::time::timeout_at(again, self.orders.recv());
+            match asked.await {
+                Ok(Some(order)) => self.obey(order, means).await,
+                // Nobody is left to ask.
+                Ok(None) => sleep(LOOK).await,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes on the hosts that are wanted now, with what the store knows of them.
+    fn adopt(&mut self) {
+        let wanted = self.wanted.borrow_and_update().clone();
+        if wanted == self.wants {
+            return;
+        }
+        self.interrupted();
+        let other = |one: &Option<Arc<Wanted>>| one.as_ref().map(|it| Arc::clone(&it.acme));
+        let other_acme = self.wants.is_some() && other(&wanted) != other(&self.wants);
+        let mut known = std::mem::take(&mut self.hosts);
+        for name in wanted.iter().flat_map(|it| &it.hosts) {
+            let mut host = match known.iter().position(|host| host.name == *name) {
+                Some(at) => known.swap_remove(at),
+                None => self.meet(name),
+            };
+            if other_acme {
+                // Whoever changed the policy has done something about what was wrong.
+                host.record.forgive();
+            }
+            self.hosts.push(host);
+        }
+        for directory in wanted.iter().flat_map(|it| &it.acme.directories) {
+            self.telemetry.metrics.may_order(&directory.name);
+        }
+        self.wants = wanted;
+        self.publish();
+    }
+
+    /// Reads what the store knows of a host.
+    fn meet(&self, name: &str) -> Host {
+        let found = self.store.record(name);
+        self.say_aside(found.aside);
+        let mut record = found.value.unwrap_or_default();
+        record.woke(self.clock.now(), name);
+        let shown = self.served.of(name).filter(|shown| !shown.temporary);
+        Host {
+            name: name.to_owned(),
+            record,
+            identity: shown.map(|shown| shown.identity),
+            suggestion: None,
+            unkept: None,
+            written: self.store.written(name),
+        }
+    }
+
+    /// Does for each host what is due.
+    async fn round(&mut self, means: Means<'_>) {
+        match self.store.is_ours() {
+            Ok(ours) => self.ours = ours,
+            // It may be wrong for a while; without the lock there is still only this process.
+            Err(why) => {
+                self.complain(&chain(&why));
+                self.ours = true;
+            }
+        }
+        for at in 0..self.hosts.len() {
+            if !self.ours {
+                self.follow(at);
+                continue;
+            }
+            self.keep_again(at);
+            self.ask_for_wishes(at, means).await;
+            let now = self.clock.now();
+            let wants = self.wants.clone();
+            let due = |host: &Host| wants.is_some_and(|wants| host.is_due(&wants.acme, now));
+            if self.hosts.get(at).is_some_and(due) {
+                // It has been said and written down.
+                drop(self.attempt_in_time(at, means).await);
+            }
+        }
+    }
+
+    /// Gets a certificate for one host, or tells why there is none.
+    async fn attempt_in_time(&mut self, at: usize, means: Means<'_>) -> Result<(), String> {
+        let Ok(done) = timeout(ATTEMPT, self.attempt(at, means)).await else {
+            let words = format!("no end within {} s", ATTEMPT.as_secs());
+            self.fail(at, &[("any".to_owned(), Failure::new(Kind::Unreachable, words.clone()))]);
+            return Err(words);
+        };
+        self.publish();
+        done
+    }
+
+    /// Serves what another gateway has got.
+    fn follow(&mut self, at: usize) {
+        let Some(host) = self.hosts.get_mut(at) else { return };
+        let written = self.store.written(&host.name);
+        if written == host.written {
+            return;
+        }
+        host.written = written;
+        let found = self.store.identity(&host.name);
+        if let Some(identity) = found.value {
+            self.served.swap_one(&host.name, &identity);
+            host.identity = Some(identity);
+            host.record = self.store.record(&host.name).value.unwrap_or_default();
+        }
+        self.say_aside(found.aside);
+    }
+
+    /// Writes a certificate down that could not be written before.
+    fn keep_again(&mut self, at: usize) {
+        let Some(host) = self.hosts.get_mut(at) else { return };
+        let Some((chain_pem, key)) = &host.unkept else { return };
+        match self.store.keep_identity(&host.name, chain_pem, key) {
+            Ok(()) => {
+                host.unkept = None;
+                drop(self.store.keep_record(&host.name, &host.record));
+                self.complained = false;
+            }
+            Err(why) => self.complain(&chain(&why)),
+        }
+    }
+
+    /// Asks the CA that issued a certificate when it would like it to be renewed.
+    async fn ask_for_wishes(&mut self, at: usize, means: Means<'_>) {
+        let (Some(wants), Some(host)) = (self.wants.clone(), self.hosts.get(at)) else { return };
+        let now = self.clock.now();
+        let asked = host.suggestion.is_some_and(|it| (now..=it.ask_again).contains(&now));
+        let Some(leaf) = host.identity.as_ref().and_then(|it| it.leaf().cloned()) else { return };
+        let issued = |it: &&crate::Directory| host.record.directory_url.as_ref() == Some(&it.url);
+        let Some(directory) = wants.acme.directories.iter().find(issued) else { return };
+        if asked {
+            return;
+        }
+        let accounts = Accounts { store: &self.store, internet: means.internet };
+        let (desk, aside) = accounts.open(directory, &wants.acme).await;
+        self.say_aside(aside);
+        let said = match desk {
+            Ok(desk) => desk.suggestion(&leaf).await,
+            Err(failure) => Err(failure),
+        };
+        let Some(host) = self.hosts.get_mut(at) else { return };
+        let (window, wait) = match said {
+            Ok(Some((window, wait))) => (Some(window), wait.as_secs().try_into().unwrap_or(0)),
+            Ok(None) => (None, ASK_AGAIN.1),
+            Err(failure) => {
+                tracing::debug!(host = host.name, error = %failure, "no renewal information");
+                (host.suggestion.and_then(|it| it.window), ASK_AGAIN.0)
+            }
+        };
+        let ask_again = now + i64::clamp(wait, ASK_AGAIN.0, ASK_AGAIN.1);
+        host.suggestion = Some(Suggestion { window, ask_again });
+    }
+
+    async fn obey(&mut self, order: Order, means: Means<'_>) {
+        let now = self.clock.now();
+        match order {
+            Order::Renew { host, reply } => {
+                let mut outcomes = Vec::new();
+                for at in 0..self.hosts.len() {
+                    let Some(name) = self.hosts.get(at).map(|it| it.name.clone()) else { continue };
+                    if host.as_ref().is_some_and(|wanted| *wanted != name) {
+                        continue;
+                    }
+                    let error = if self.ours {
+                        self.attempt_in_time(at, means).await.err()
+                    } else {
+                        Some("another gateway on this state.dir orders".to_owned())
+                    };
+                    outcomes.push(Outcome { host: name, error });
+                }
+                // Whoever asked may have gone.
+                drop(reply.send(outcomes));
+            }
+            Order::Revoke { host, reason, reply } => {
+                let at = self.hosts.iter().position(|it| it.name == host);
+                let error = match at {
+                    None => Some(format!("{host} has no certificate of its own")),
+                    Some(at) => match self.revoke(at, reason, means).await {
+                        Ok(()) => self.attempt_in_time(at, means).await.err(),
+                        Err(failure) => Some(failure.words),
+                    },
+                };
+                drop(reply.send(vec![Outcome { host, error }]));
+            }
+        }
+        tracing::debug!(began = now, "the operator's order is done");
+        self.publish();
+    }
+
+    /// Tells the CA that a certificate must not be trusted any more. The one that replaces it has
+    /// another key.
+    async fn revoke(
+        &mut self,
+        at: usize,
+        reason: RevocationReason,
+        means: Means<'_>,
+    ) -> Result<(), Failure> {
+        let none = || Failure::new(Kind::Ours, "there is no certificate of a CA to revoke");
+        let (wants, host) = (self.wants.clone(), self.hosts.get(at));
+        let (wants, host) = wants.zip(host).ok_or_else(none)?;
+        let identity = host.identity.clone().ok_or_else(none)?;
+        let leaf = identity.leaf().ok_or_else(none)?;
+        let issued = |it: &&crate::Directory| host.record.directory_url.as_ref() == Some(&it.url);
+        let directory = wants.acme.directories.iter().find(issued).ok_or_else(|| {
+            let words = "the CA that issued it stands in `tls.acme.directories` no more";
+            Failure::new(Kind::Ours, words)
+        })?;
+        let accounts = Accounts { store: &self.store, internet: means.internet };
+        let (desk, aside) = accounts.open(directory, &wants.acme).await;
+        self.say_aside(aside);
+        revoke(&desk?, leaf, reason.code()).await?;
+        self.telemetry.say(&gateway_telemetry::CertificateRevoked {
+            host: host.name.clone(),
+            serial: identity.serial.clone(),
+            reason: reason.name(),
+        });
+        Ok(())
+    }
+
+    /// An attempt that nobody lets come to its end is no failure.
+    fn interrupted(&mut self) {
+        for host in self.hosts.iter_mut().filter(|host| host.record.under_way) {
+            host.record.under_way = false;
+            drop(self.store.keep_record(&host.name, &host.record));
+        }
+    }
+
+    /// How long nothing is due.
+    fn pause(&self) -> Duration {
+        let now = self.clock.now();
+        let next = self.hosts.iter().filter_map(|host| host.next(now)).min();
+        let left =
+            next.map_or(LOOK, |next| Duration::from_secs((next - now).max(1).unsigned_abs()));
+        left.min(LOOK)
+    }
+
+    fn publish(&self) {
+        let now = self.clock.now();
+        let standing = |host: &Host| {
+            let shown = self.served.of(&host.name)?;
+            Some(host.standing(&shown, now))
+        };
+        let all: Vec<Standing> = self.hosts.iter().filter_map(standing).collect();
+        for one in &all {
+            let temporary = one.state == State::Temporary;
+            let at = one.renewal.as_ref().map(|it| it.at);
+            self.telemetry.metrics.certificate(&one.host, one.not_after, temporary, at);
+        }
+        self.standings.send_replace(all);
+    }
+
+    fn complain(&mut self, error: &str) {
+        let first = !std::mem::replace(&mut self.complained, true);
+        self.telemetry.say(&StateWriteFailed { error: error.to_owned(), first });
+    }
+
+    fn say_aside(&self, aside: Option<SetAside>) {
+        say_aside(&self.telemetry, aside);
+    }
+}
+
+fn say_aside(telemetry: &Telemetry, aside: Option<SetAside>) {
+    if let Some(SetAside { file, why }) = aside {
+        let file = file.display().to_string();
+        telemetry.say(&CertificateSetAside { file, error: why });
+    }
+}

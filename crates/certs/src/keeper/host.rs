@@ -1,0 +1,150 @@
+//! One host: what is served for it, what is remembered of it, and what is due. Arithmetic alone.
+
+use std::time::SystemTime;
+
+use super::{Renewal, Standing, State};
+use crate::{
+    Acme, Identity, Shown,
+    renewal::{Plan, Source, Window, back_off, plan},
+    store::Record,
+};
+
+/// One host.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) record: Record,
+    /// What a CA has issued; nothing as long as there is only a temporary certificate.
+    pub(super) identity: Option<Identity>,
+    /// What the CA said of it.
+    pub(super) suggestion: Option<Suggestion>,
+    /// The chain and key that could not be written down yet.
+    pub(super) unkept: Option<(String, String)>,
+    /// When its file was written, as this process last saw it.
+    pub(super) written: Option<SystemTime>,
+}
+
+/// When a CA would like a certificate to be renewed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suggestion {
+    /// Nothing where it has no wishes.
+    pub(super) window: Option<Window>,
+    /// When to ask again, in seconds since 1970.
+    pub(super) ask_again: i64,
+}
+
+impl Host {
+    fn plan(&self) -> Option<Plan> {
+        let window = self.suggestion.and_then(|it| it.window);
+        self.identity.as_ref().map(|identity| plan(identity, window))
+    }
+
+    /// Whether a certificate is to be got now.
+    pub(super) fn is_due(&self, acme: &Acme, now: i64) -> bool {
+        if self.record.not_before.is_some_and(|then| now < then) {
+            return false;
+        }
+        // One of a CA that is not asked any more, of its staging directory for one, is replaced.
+        let url = self.record.directory_url.as_ref();
+        let foreign = url.is_some_and(|url| acme.directories.iter().all(|it| it.url != *url));
+        foreign || self.plan().is_none_or(|plan| now >= plan.at)
+    }
+
+    /// When something may be due next, if that is known.
+    pub(super) fn next(&self, now: i64) -> Option<i64> {
+        match (self.record.not_before, self.plan()) {
+            (Some(then), _) if then > now => Some(then),
+            (_, Some(plan)) => Some(plan.at),
+            (_, None) => Some(now),
+        }
+    }
+
+    /// How long what is served is good for, in seconds; nothing if nothing good is.
+    pub(super) fn left(&self, now: i64) -> Option<i64> {
+        self.identity.as_ref().map(|it| it.not_after - now).filter(|left| *left > 0)
+    }
+
+    /// Whether it cannot wait any longer, not even for a disk.
+    pub(super) fn is_dire(&self, now: i64) -> bool {
+        self.identity.as_ref().is_some_and(|it| {
+            let life = it.not_after - it.not_before;
+            it.not_after - now < life / 6
+        })
+    }
+
+    pub(super) fn standing(&self, shown: &Shown, now: i64) -> Standing {
+        let Shown { identity, temporary } = shown;
+        let renewal = self.plan().map(|Plan { window, at, source }| Renewal {
+            from: window.from,
+            until: window.until,
+            at,
+            source,
+        });
+        let planned = renewal.as_ref().map(|it| it.at);
+        let next = self.record.not_before.filter(|then| *then > now).or(planned);
+        Standing {
+            host: self.name.clone(),
+            state: match (temporary, identity.not_after > now) {
+                (true, _) => State::Temporary,
+                (false, true) => State::Valid,
+                (false, false) => State::Expired,
+            },
+            issuer: identity.issuer.clone(),
+            serial: identity.serial.clone(),
+            not_before: identity.not_before,
+            not_after: identity.not_after,
+            directory: self.record.directory.clone(),
+            challenge: self.record.challenge,
+            renewal,
+            next_attempt: next,
+            failures: self.record.failures,
+            last_error: self.record.last_error.clone(),
+        }
+    }
+}
+
+/// After how many starts that ended an attempt an open order is waited with like any other.
+const WAKINGS: u32 = 3;
+
+impl Record {
+    /// Takes down that this is a new process. An attempt that the last one did not end counts as
+    /// failed, or a machine that dies of it again and again would order again and again.
+    pub(super) fn woke(&mut self, now: i64, host: &str) {
+        // A clock that was ahead must not keep this from its work.
+        let longest = now + back_off(u32::MAX, None, "") * 2;
+        if self.not_before.is_some_and(|then| then > longest) {
+            self.not_before = None;
+        }
+        self.limited.retain(|_, until| *until > now && *until - now < LONGEST_LIMIT);
+        if !std::mem::take(&mut self.under_way) {
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        // What has been ordered can be fetched; that costs the CA nothing.
+        if self.order.is_none() || self.failures > WAKINGS {
+            self.not_before = Some(now + back_off(self.failures, None, host));
+        }
+    }
+
+    /// Forgets what went wrong, but not what a CA has asked for.
+    pub(super) fn forgive(&mut self) {
+        (self.failures, self.not_before, self.last_error) = (0, None, None);
+        self.failing.clear();
+    }
+}
+
+/// The longest that a CA is believed when it asks to be left alone, in seconds: a week, the longest
+/// of Let's Encrypt's own limits.
+pub(super) const LONGEST_LIMIT: i64 = 7 * 86_400;
+
+/// So that what is shown can be read back.
+impl Source {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ari => "ari",
+            Self::Lifetime => "lifetime",
+        }
+    }
+}
