@@ -1,7 +1,8 @@
 //! A fake n8n, a fake network, a whole gateway in one test.
 //!
-//! The edges are faked (connections, n8n), the middle is not: a request of a test passes the very
-//! stack that a stranger's does, from the TLS handshake on. Nothing here asserts.
+//! The edges are faked (connections, n8n, who makes certificates), the middle is not: a request of a
+//! test passes the very stack that a stranger's does, from the TLS handshake on. Nothing here
+//! asserts.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -10,11 +11,13 @@
     reason = "a test whose set-up fails has failed"
 )]
 
+pub mod authority;
 mod client;
 mod clock;
 mod fake_n8n;
 mod gateway;
 
+pub use authority::FakeAuthority;
 pub use client::{Client, Response};
 pub use clock::MovedClock;
 pub use fake_n8n::{FakeN8n, Seen, Wire};
