@@ -1,6 +1,7 @@
 //! The policy file as it is written. Strict and private: [`crate::load`] makes of it what cannot
 //! be wrong. Field comments become the JSON Schema that editors show.
 
+mod acme;
 mod bans;
 
 use std::borrow::Cow;
@@ -9,6 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
 
+pub(crate) use acme::{
+    Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
+};
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 
 use crate::{
@@ -112,10 +116,12 @@ pub(crate) struct GuardedAdmin {
     pub(crate) token: Option<At<Secret>>,
 }
 
-/// The gateway's certificate: one of `certificate` and `self_signed`.
+/// The gateway's certificate: one of `acme`, `certificate` and `self_signed`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tls {
+    /// From a certification authority, renewed by itself.
+    pub(crate) acme: Option<At<Acme>>,
     /// PEM files, read again when they change.
     pub(crate) certificate: Option<At<Certificate>>,
     /// A certification authority of this machine's own, for development.

@@ -1,8 +1,14 @@
 //! What the mechanism is told.
 
+mod acme;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Serialize;
+
+pub use acme::{
+    Acme, Challenge, Directory, Dns, Eab, KeyType, Publisher, Rfc2136, TsigAlgorithm, TsigKey,
+};
 
 use crate::Secret;
 
@@ -61,6 +67,8 @@ pub struct Tls {
 /// Where the certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Certificate {
+    /// Certification authorities, for each host one of its own.
+    Acme(Acme),
     /// PEM files, looked at again when they change.
     Files {
         /// The certificate and its intermediates.

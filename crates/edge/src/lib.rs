@@ -11,6 +11,6 @@ mod listen;
 mod proxy_protocol;
 mod tls;
 
-pub use accept::{App, Door, Edge, Entry, Held, Protocol};
+pub use accept::{Admission, App, Door, Edge, Entry, Held, Protocol};
 pub use listen::{Activated, ListenError, bind};
 pub use tls::{MinVersion, server_config};

@@ -1,10 +1,15 @@
 //! TLS: one provider, the strongest key exchange first, session tickets that rotate.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use rustls::{
-    ProtocolVersion, ServerConfig, crypto::aws_lc_rs, server::ResolvesServerCert, version,
+    ProtocolVersion, ServerConfig,
+    crypto::aws_lc_rs,
+    server::{Acceptor, ResolvesServerCert},
+    version,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 /// The lowest version that is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +36,27 @@ pub fn server_config(
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
     let mut config = builder.with_no_client_auth().with_cert_resolver(certificates);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     Ok(Arc::new(config))
+}
+
+/// The protocol of a handshake that answers a CA (RFC 8737).
+pub(crate) const ACME_TLS: &[u8] = b"acme-tls/1";
+
+/// A handshake with a peer that is here for the answer to a challenge: with anything else it comes
+/// to nothing.
+pub(crate) async fn challenge<IO: AsyncRead + AsyncWrite + Unpin>(
+    io: IO,
+    config: Arc<ServerConfig>,
+) -> io::Result<TlsStream<IO>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+    let asked = start.client_hello().alpn().is_some_and(|mut it| it.any(|it| it == ACME_TLS));
+    if asked {
+        start.into_stream(config).await
+    } else {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
 }
 
 pub(crate) fn version_name(version: Option<ProtocolVersion>) -> &'static str {

@@ -2,6 +2,7 @@
 
 mod admin_client;
 mod bans;
+mod certs;
 mod check;
 mod explain;
 mod live;
@@ -78,7 +79,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say how a running gateway is: n8n, certificate, policy, refusals.
+    /// Say how a running gateway is: n8n, certificates, policy, refusals.
     Status {
         #[command(flatten)]
         gateway: Running,
@@ -101,6 +102,11 @@ enum Command {
     Bans {
         #[command(subcommand)]
         command: bans::Bans,
+    },
+    /// Say how the certificates stand; get new ones, revoke.
+    Certs {
+        #[command(subcommand)]
+        command: certs::Certs,
     },
     /// Print completions for a shell.
     Completions {
@@ -166,6 +172,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Status { gateway, json } => live::status(&gateway, json),
         Command::Reload { gateway, force, json } => live::reload(&gateway, force, json),
         Command::Bans { command } => bans::bans(command),
+        Command::Certs { command } => certs::certs(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);

@@ -10,6 +10,9 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// TLS, if it is spoken.
     pub tls: Option<TlsInfo>,
+    /// Whether the peer would have been dropped, and was let in because it could be a CA that looks
+    /// for the answer to a challenge: nobody knows from where they come.
+    pub for_challenges: bool,
 }
 
 /// What the handshake settled.
