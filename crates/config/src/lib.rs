@@ -12,6 +12,7 @@ mod bans;
 mod compile;
 mod de;
 mod effective;
+mod grants;
 mod networks;
 mod problem;
 mod rates;
@@ -28,7 +29,7 @@ pub use problem::{Problem, Problems, Severity};
 pub use raw::schema;
 pub use secret::Secret;
 pub use settings::{
-    Admin, Backend, Certificate, Connections, Listen, Log, LogFormat, LogLevel, N8n, Settings,
-    Timeouts, Tls, TlsVersion,
+    Admin, Backend, Certificate, ClientCa, Connections, Listen, Log, LogFormat, LogLevel, N8n,
+    Settings, Timeouts, Tls, TlsVersion,
 };
 pub use world::{Answers, Needs, System, World};
