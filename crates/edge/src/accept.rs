@@ -15,7 +15,6 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -25,7 +24,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{http as wire, proxy_protocol, tls::version_name};
+use crate::{Handshakes, http as wire, proxy_protocol, tls::version_name};
 
 /// Who may come in.
 pub trait Door: Clone + Send + Sync + 'static {
@@ -70,7 +69,7 @@ pub trait App: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub enum Protocol {
     /// TLS, then HTTP/2 or HTTP/1.1.
-    Https(watch::Receiver<Arc<ServerConfig>>),
+    Https(watch::Receiver<Arc<Handshakes>>),
     /// HTTP/1.1 in clear.
     Http,
 }
@@ -179,13 +178,13 @@ impl<D: Door, A: App> Edge<D, A> {
     async fn handshake<IO>(
         &self,
         io: IO,
-        config: watch::Receiver<Arc<ServerConfig>>,
+        handshakes: watch::Receiver<Arc<Handshakes>>,
     ) -> Option<(tokio_rustls::server::TlsStream<IO>, TlsInfo, bool)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let config = Arc::clone(&config.borrow());
-        let handshake = TlsAcceptor::from(config).accept(io);
+        let handshakes = Arc::clone(&handshakes.borrow());
+        let handshake = TlsAcceptor::from(Arc::clone(&handshakes.config)).accept(io);
         let done: io::Result<_> = match timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(done) => done,
             Err(late) => Err(late.into()),
@@ -200,7 +199,8 @@ impl<D: Door, A: App> Edge<D, A> {
         };
         let (_, session) = stream.get_ref();
         let version = version_name(session.protocol_version());
-        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version };
+        let client = handshakes.client(session);
+        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version, client };
         let h2 = session.alpn_protocol() == Some(b"h2");
         Some((stream, tls, h2))
     }

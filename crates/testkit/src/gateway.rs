@@ -10,14 +10,14 @@ use std::{
 use bytes::Bytes;
 use gateway_certs::Identity;
 use gateway_config::{Answers, Invalid, Settings, System};
-use gateway_edge::Entry;
+use gateway_edge::{Entry, Handshakes};
 use gateway_ledger::Crowd;
 use gateway_proxy::Rules;
 use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
 use http_body_util::Full;
 use n8n_gateway::{Assembly, Guard, Outcome, Reloader};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
@@ -157,7 +157,7 @@ impl Gateway {
 
     /// How handshakes are made now.
     #[must_use]
-    pub fn tls(&self) -> Arc<ServerConfig> {
+    pub fn tls(&self) -> Arc<Handshakes> {
         Arc::clone(&self.assembly.tls.borrow())
     }
 
