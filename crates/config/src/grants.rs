@@ -100,9 +100,7 @@ pub(crate) fn who(
                 raw::Grant::Name(name) => network(one.place, &name, around).map(Grant::From),
                 raw::Grant::Certificate(raw) => with(one.place, raw, around, authorities),
             });
-            // Everything that is wrong is said, and not only the first of it.
-            let grants: Vec<_> = grants.collect();
-            grants.into_iter().collect::<Option<_>>().map(Who::Granted)
+            whole(grants).map(Who::Granted)
         }
     }
 }
@@ -148,6 +146,18 @@ fn from(
         }
         name => network(one.place, name, around),
     };
-    let networks: Vec<_> = names.into_iter().map(named).collect();
-    networks.into_iter().collect()
+    whole(names.into_iter().map(named))
+}
+
+/// Everything, if nothing is missing. Each is looked at: all that is wrong is said, and not only
+/// the first of it.
+fn whole<T>(found: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let mut list = Some(Vec::new());
+    for one in found {
+        list = list.zip(one).map(|(mut list, one)| {
+            list.push(one);
+            list
+        });
+    }
+    list
 }

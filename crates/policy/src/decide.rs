@@ -275,7 +275,9 @@ impl Policy {
             asked: "client",
             found: match question.shown {
                 Shown::Nothing => address.to_string(),
-                shown => format!("{address}, with {shown}"),
+                shown @ (Shown::Certificate(_) | Shown::Fitting) => {
+                    format!("{address}, with {shown}")
+                }
             },
             source: None,
         });

@@ -17,7 +17,7 @@ use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
 use http_body_util::Full;
 use n8n_gateway::{Assembly, Guard, Outcome, Reloader};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
@@ -220,20 +220,18 @@ impl Gateway {
         alpn: &'static str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> io::Result<TlsStream<IO>> {
+        let config = self.client_config(alpn, versions, None);
+        let name = ServerName::try_from(host.to_owned()).expect("a host name");
+        TlsConnector::from(config).connect(name, io).await
+    }
+
+    /// The gateway's own authority, as a client trusts it.
+    pub(crate) fn roots(&self) -> RootCertStore {
         let authority = self.folder.path().join("state/ca.pem");
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(authority).expect("the authority");
         roots.add(authority).expect("an authority");
-        let mut config = ClientConfig::builder_with_provider(Arc::new(
-            rustls::crypto::aws_lc_rs::default_provider(),
-        ))
-        .with_protocol_versions(versions)
-        .expect("a provider with versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-        let name = ServerName::try_from(host.to_owned()).expect("a host name");
-        TlsConnector::from(Arc::new(config)).connect(name, io).await
+        roots
     }
 
     /// An HTTP/1.1 client at `from`.
