@@ -40,6 +40,16 @@ fn authorities() -> (Authority, Authority) {
     (Authority::new("Team CA"), Authority::new("Ops CA"))
 }
 
+/// A certificate of `authority` that cannot be checked, since what it says must not be ignored is
+/// not understood.
+fn odd(authority: &Authority) -> Arc<ClientIdentity> {
+    authority.issue_with("alice", |params| {
+        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+    })
+}
+
 async fn ask(
     gateway: &Gateway,
     from: &str,
@@ -83,13 +93,7 @@ async fn a_certificate_of_the_authority_opens_what_asks_for_it_and_no_other_does
     };
     let (good, others) = (team.issue("alice"), ops.issue("alice"));
     let (own, expired) = (ClientIdentity::own("alice"), team.issue_with("alice", past));
-    // One that says it is the authority itself, and one that no authority could have read.
-    let namesake = Authority::new("Team CA").issue("alice");
-    let odd = team.issue_with("alice", |params| {
-        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
-        extension.set_criticality(true);
-        params.custom_extensions.push(extension);
-    });
+    let (namesake, odd) = (Authority::new("Team CA").issue("alice"), odd(&team));
     for (alpn, versions) in WAYS {
         for (shows, status) in [
             (None, 403),
@@ -136,12 +140,7 @@ async fn a_certificate_of_the_authority_opens_what_asks_for_it_and_no_other_does
 async fn whoever_shows_a_certificate_must_have_its_key() {
     let (team, ops) = authorities();
     let gateway = start("{ client_ca: team-ca.pem }", &team, &ops);
-    let odd = team.issue_with("alice", |params| {
-        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
-        extension.set_criticality(true);
-        params.custom_extensions.push(extension);
-    });
-    for stolen in [team.issue("alice").stolen(), odd.stolen()] {
+    for stolen in [team.issue("alice").stolen(), odd(&team).stolen()] {
         for versions in [TLS_1_2, TLS_1_3] {
             let config = gateway.client_config(HTTP_1, versions, Some(&stolen));
             // With TLS 1.3 the client is done before the gateway has looked.
