@@ -19,6 +19,7 @@ use crate::{
     at::{At, Keyed, OneOrMany},
     bans,
     de::{Reader, Session},
+    grants::Authorities,
     networks::{self, Networks, prefix},
     problem::did_you_mean,
     rates, raw,
@@ -120,8 +121,10 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let around =
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
     check_vouching(&listen, &clients, top, session);
-    let (access, deny, bodies) =
-        (access(who, &around), networks_of(denied, &around), bodies(body, &around));
+    let mut authorities = Authorities::new(&mut needs);
+    let access = access(who, &around, &mut authorities);
+    let client_cas = authorities.into_list();
+    let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let limits = rates::rate_limits(rate_limits, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
     let connections = connections_of(taken(connections), session);
@@ -130,6 +133,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let settings = Settings {
         listen,
         tls: tls?,
+        client_cas,
         n8n,
         connections,
         timeouts,

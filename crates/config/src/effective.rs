@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use gateway_n8n::Surface;
-use gateway_policy::{Bans, Limit, Mode, PathRules, Sentence, Who};
+use gateway_policy::{Bans, Grant, Limit, Mode, PathRules, Sentence, Who};
 use serde_json::{Map, Value, json};
 
 use crate::{Admin, Certificate, Config, Publisher, Settings, TlsVersion};
@@ -154,8 +154,18 @@ fn describe(who: &Who) -> String {
     match who {
         Who::Anyone => "anyone".to_owned(),
         Who::Nobody => "nobody".to_owned(),
-        Who::Networks(networks) => {
-            networks.iter().map(|network| network.name()).collect::<Vec<_>>().join(", ")
+        Who::Granted(grants) => grants.iter().map(granted).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// A way in, as the policy would write it.
+fn granted(grant: &Grant) -> String {
+    match grant {
+        Grant::From(network) => network.name().to_owned(),
+        Grant::With { authority, from: None } => format!("{{ client_ca: {} }}", authority.file),
+        Grant::With { authority, from: Some(networks) } => {
+            let names = networks.iter().map(|network| network.name()).collect::<Vec<_>>();
+            format!("{{ client_ca: {}, networks: [{}] }}", authority.file, names.join(", "))
         }
     }
 }

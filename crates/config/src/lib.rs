@@ -12,6 +12,7 @@ mod bans;
 mod compile;
 mod de;
 mod effective;
+mod grants;
 mod networks;
 mod problem;
 mod rates;
@@ -29,8 +30,8 @@ pub use problem::{Problem, Problems, Severity};
 pub use raw::schema;
 pub use secret::{Secret, SecretBytes};
 pub use settings::{
-    Acme, Admin, Backend, Certificate, Challenge, Connections, Directory, Dns, Eab, KeyType,
-    Listen, Log, LogFormat, LogLevel, N8n, Publisher, Rfc2136, Settings, Timeouts, Tls, TlsVersion,
-    TsigAlgorithm, TsigKey,
+    Acme, Admin, Backend, Certificate, Challenge, ClientCa, Connections, Directory, Dns, Eab,
+    KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher, Rfc2136, Settings, Timeouts, Tls,
+    TlsVersion, TsigAlgorithm, TsigKey,
 };
 pub use world::{Answers, Needs, System, World};

@@ -3,6 +3,7 @@
 
 mod acme;
 mod bans;
+mod grants;
 
 use std::borrow::Cow;
 
@@ -14,6 +15,7 @@ pub(crate) use acme::{
     Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
 };
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
+pub(crate) use grants::{ClientCertificate, Grant};
 
 use crate::{
     Secret,
@@ -44,8 +46,9 @@ pub(crate) struct Policy {
     /// Names for addresses.
     pub(crate) networks: Option<At<Keyed<Network>>>,
     /// Who may call what: a surface, or a path below one (`rest/community-packages`), and
-    /// `anyone`, `nobody`, or names of networks. What is not named has its surface's default.
-    pub(crate) access: Option<At<Keyed<OneOrMany<String>>>>,
+    /// `anyone`, `nobody`, names of networks, or whoever shows a certificate (`client_ca`). What is
+    /// not named has its surface's default.
+    pub(crate) access: Option<At<Keyed<OneOrMany<Grant>>>>,
     /// Networks that are refused everywhere.
     pub(crate) deny: Option<At<OneOrMany<String>>>,
     /// How often something may be asked, by surface or by a path below one; the longest path wins.

@@ -15,7 +15,6 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -26,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    http as wire, proxy_protocol,
+    Handshakes, http as wire, proxy_protocol,
     tls::{ACME_TLS, challenge, version_name},
 };
 
@@ -85,7 +84,7 @@ pub trait App: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub enum Protocol {
     /// TLS, then HTTP/2 or HTTP/1.1.
-    Https(watch::Receiver<Arc<ServerConfig>>),
+    Https(watch::Receiver<Arc<Handshakes>>),
     /// HTTP/1.1 in clear.
     Http,
 }
@@ -196,13 +195,14 @@ impl<D: Door, A: App> Edge<D, A> {
     async fn handshake<IO>(
         &self,
         io: IO,
-        config: watch::Receiver<Arc<ServerConfig>>,
+        handshakes: watch::Receiver<Arc<Handshakes>>,
         for_challenges: bool,
     ) -> Option<(tokio_rustls::server::TlsStream<IO>, TlsInfo, bool)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let config = Arc::clone(&config.borrow());
+        let handshakes = Arc::clone(&handshakes.borrow());
+        let config = Arc::clone(&handshakes.config);
         let handshake = async {
             if for_challenges {
                 challenge(io, config).await
@@ -224,7 +224,8 @@ impl<D: Door, A: App> Edge<D, A> {
         };
         let (_, session) = stream.get_ref();
         let version = version_name(session.protocol_version());
-        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version };
+        let client = handshakes.client(session);
+        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version, client };
         let h2 = match session.alpn_protocol() {
             // The handshake was the answer (RFC 8737 3).
             Some(ACME_TLS) => return None,

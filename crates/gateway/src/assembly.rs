@@ -4,14 +4,13 @@
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use gateway_certs::Challenges;
-use gateway_edge::{Admission, App, Door, Edge, Held, Protocol};
+use gateway_edge::{Admission, App, Door, Edge, Handshakes, Held, Protocol};
 use gateway_ledger::{Crowd, Limits, Presence};
 use gateway_policy::Connection;
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
 use gateway_telemetry::Telemetry;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,7 +24,7 @@ pub struct Assembly<C> {
     /// How many connections there may be.
     pub limits: watch::Receiver<Limits>,
     /// How handshakes are made.
-    pub tls: watch::Receiver<Arc<ServerConfig>>,
+    pub tls: watch::Receiver<Arc<Handshakes>>,
     /// Who is connected.
     pub crowd: Arc<Crowd>,
     /// Who is banned, and what budgets there are.

@@ -7,7 +7,7 @@ mod check;
 mod explain;
 mod live;
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use gateway_config::Invalid;
@@ -65,16 +65,8 @@ enum Command {
     Explain {
         #[command(flatten)]
         policy: PolicyFile,
-        /// The client's address.
-        #[arg(long, value_name = "ADDRESS")]
-        from: IpAddr,
-        /// The method, such as GET.
-        method: String,
-        /// The URL, or a path on the policy's site.
-        url: String,
-        /// As a WebSocket's opening handshake.
-        #[arg(long)]
-        websocket: bool,
+        #[command(flatten)]
+        supposed: explain::Supposed,
         /// For machines.
         #[arg(long)]
         json: bool,
@@ -166,8 +158,8 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Run { policy } => crate::run(&policy.config).map(|()| Exit::Success),
         Command::Check { policy, print, json } => check::check(&policy.config, print, json),
-        Command::Explain { policy, from, method, url, websocket, json } => {
-            explain::explain(&policy.config, from, &method, &url, websocket, json)
+        Command::Explain { policy, supposed, json } => {
+            explain::explain(&policy.config, &supposed, json)
         }
         Command::Status { gateway, json } => live::status(&gateway, json),
         Command::Reload { gateway, force, json } => live::reload(&gateway, force, json),

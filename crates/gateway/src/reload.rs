@@ -10,11 +10,11 @@ use std::{
 
 use gateway_certs::{Clock, Keeper, Keeping, Served, keep};
 use gateway_config::{Answers, Config, Invalid, Needs, Settings, World, load};
+use gateway_edge::Handshakes;
 use gateway_ledger::Limits;
 use gateway_policy::Policy;
 use gateway_proxy::{Backend, Live, Rules, Upstream};
 use gateway_telemetry::{PolicyWarning, Reload, ReloadOutcome, Telemetry};
-use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -72,7 +72,7 @@ pub struct Reloader {
     keeper: Option<Keeper>,
     rules: watch::Sender<Arc<Rules>>,
     limits: watch::Sender<Limits>,
-    tls: watch::Sender<Arc<ServerConfig>>,
+    tls: watch::Sender<Arc<Handshakes>>,
 }
 
 impl std::fmt::Debug for Reloader {
@@ -180,7 +180,7 @@ impl Reloader {
 
     /// How handshakes are made, now and later.
     #[must_use]
-    pub fn tls(&self) -> watch::Receiver<Arc<ServerConfig>> {
+    pub fn tls(&self) -> watch::Receiver<Arc<Handshakes>> {
         self.tls.subscribe()
     }
 
@@ -344,7 +344,10 @@ impl Reloader {
     fn apply(&mut self, candidate: Candidate) -> Ended {
         let Candidate { config, obtained } = candidate;
         let Config { settings, policy, needs, warnings } = config;
-        if settings.tls.min_version != self.settings.tls.min_version {
+        // With it go the old session tickets: a session of another authority's is not resumed.
+        if settings.tls.min_version != self.settings.tls.min_version
+            || settings.client_cas != self.settings.client_cas
+        {
             match build::tls(&settings, &self.served) {
                 Ok(config) => drop(self.tls.send_replace(config)),
                 Err(why) => {
