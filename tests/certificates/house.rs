@@ -199,7 +199,7 @@ impl House {
         let wire = Wire { served, tasks: TaskTracker::new() };
         let stop = CancellationToken::new();
         let (reached, mirror, until) = (internet.clone(), wire.clone(), stop.clone());
-        let work = tokio::spawn(async move { keeper.work(&reached, &mirror, until).await });
+        let work = wire.tasks.spawn(async move { keeper.work(&reached, &mirror, until).await });
         let house = Self {
             wall,
             ca,
