@@ -247,7 +247,7 @@ mod tests {
         let store = Store::new(folder.path());
         let (chain, key) = identity("other.test");
         for half in [
-            &key[..40],
+            key.split_at(40).0,
             "",
             &format!("{key}{chain}"),
             &format!("{}{chain}", identity("n8n.test").1),
