@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway_policy::{Connection, TlsInfo, canonical};
+use gateway_policy::{Connection, Reason, TlsInfo, canonical};
 use gateway_telemetry::{ConnectionKind, Telemetry};
 use http::{Request, Response};
 use http_body::Body;
@@ -45,9 +45,6 @@ pub trait Door: Clone + Send + Sync + 'static {
         peer: IpAddr,
     ) -> impl Future<Output = Result<Admission<Self::Pass>, &'static str>> + Send;
 
-    /// Takes down that `peer` sent what is not HTTP.
-    fn malformed(&self, peer: IpAddr);
-
     /// Whether `peer` begins its connections with a PROXY protocol header.
     fn vouches(&self, peer: IpAddr) -> bool;
 }
@@ -71,12 +68,14 @@ pub trait App: Clone + Send + Sync + 'static {
         + Send
         + 'static;
 
-    /// Answers one request. There is no failing: whatever goes wrong has an answer.
+    /// Answers one request. There is no failing: whatever goes wrong has an answer. One that is
+    /// `unfit` stands in place of bytes that are refused for this reason.
     fn answer(
         &self,
         request: Request<Incoming>,
         connection: Arc<Connection>,
         held: Held,
+        unfit: Option<Reason>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
@@ -164,12 +163,12 @@ impl<D: Door, A: App> Edge<D, A> {
             Ok(Admission::ForChallenges(pass)) => (Arc::new(pass), true),
             Err(reason) => return self.refuse(reason),
         };
-        let (tasks, stop, door) = (self.tasks.clone(), self.stop.clone(), self.door.clone());
+        let (tasks, stop) = (self.tasks.clone(), self.stop.clone());
         let ended = match self.protocol.clone() {
             Protocol::Http => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Http);
                 let connection = Arc::new(Connection { peer, tls: None, for_challenges });
-                wire::one(TokioIo::new(io), self.app, (connection, held), stop).await
+                wire::one(io, self.app, (connection, held), stop).await
             }
             Protocol::Https(config) => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Https);
@@ -179,15 +178,11 @@ impl<D: Door, A: App> Edge<D, A> {
                 if h2 {
                     wire::two(TokioIo::new(io), self.app, (connection, held), stop, tasks).await
                 } else {
-                    wire::one(TokioIo::new(io), self.app, (connection, held), stop).await
+                    wire::one(io, self.app, (connection, held), stop).await
                 }
             }
         };
         if let Err(why) = ended {
-            // Whose cookies are too large speaks HTTP all the same.
-            if why.is_parse() && !why.is_parse_too_large() {
-                door.malformed(peer.ip());
-            }
             tracing::debug!(%peer, error = %why, "connection");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use gateway_policy::Connection;
+use gateway_policy::{Connection, Reason};
 use http::{Request, Response, header};
 use http_body::Body;
 use hyper::{
@@ -11,18 +11,19 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{App, accept::Held};
+use crate::{
+    App,
+    accept::Held,
+    strict::{Flaw, Flow, HEAD_BYTES, HEAD_FIELDS, Strict},
+};
 
 /// How long a head may take, idle time between two requests included: hyper counts both with one
 /// clock. Without a timer it would be silently off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The largest head in bytes, and its most fields.
-const HEAD_BYTES: usize = 32 * 1024;
-const HEAD_FIELDS: usize = 100;
 
 /// What one HTTP/2 connection may have open, hold back and ask for.
 const H2_STREAMS: u32 = 100;
@@ -48,7 +49,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
 /// Speaks HTTP/1.1 until the connection ends. When `stop` is cancelled, the request under way is
 /// still answered.
 pub(crate) async fn one<A: App>(
-    io: impl Read + Write + Unpin + Send + 'static,
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: A,
     visit: Visit,
     stop: CancellationToken,
@@ -60,7 +61,17 @@ pub(crate) async fn one<A: App>(
         .max_headers(HEAD_FIELDS)
         .max_buf_size(HEAD_BYTES)
         .half_close(false);
-    let service = service_fn(move |request| answer(app.clone(), visit.clone(), request));
+    let flow = Arc::new(Flow::default());
+    let io = TokioIo::new(Strict::new(io, Arc::clone(&flow)));
+    let service = service_fn(move |request| {
+        let unfit = flow.asked().map(Flaw::reason);
+        let answer = answer(app.clone(), visit.clone(), request, unfit);
+        let flow = Arc::clone(&flow);
+        async move {
+            let answer = answer.await;
+            answer.inspect(|response| flow.answered(response.status()))
+        }
+    });
     let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
     tokio::select! {
         ended = serving.as_mut() => ended,
@@ -95,7 +106,7 @@ pub(crate) async fn two<A: App>(
     let last = CancellationToken::new();
     let ends = last.clone();
     let service = service_fn(move |request| {
-        let (answer, last) = (answer(app.clone(), visit.clone(), request), last.clone());
+        let (answer, last) = (answer(app.clone(), visit.clone(), request, None), last.clone());
         async move { answer.await.map(|response| unless_last(response, &last)) }
     });
     let mut serving = pin!(builder.serve_connection(io, service));
@@ -122,9 +133,10 @@ fn answer<A: App>(
     app: A,
     (connection, held): Visit,
     request: Request<Incoming>,
+    unfit: Option<Reason>,
 ) -> std::pin::Pin<Box<dyn Future<Output = Result<Response<A::Body>, Infallible>> + Send>>
 where
     <A::Body as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    Box::pin(async move { Ok(app.answer(request, connection, held).await) })
+    Box::pin(async move { Ok(app.answer(request, connection, held, unfit).await) })
 }

@@ -10,6 +10,7 @@ mod client_certificate;
 mod http;
 mod listen;
 mod proxy_protocol;
+pub mod strict;
 mod subject;
 mod tls;
 

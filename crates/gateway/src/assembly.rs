@@ -6,7 +6,7 @@ use std::{convert::Infallible, net::IpAddr, sync::Arc};
 use gateway_certs::Challenges;
 use gateway_edge::{Admission, App, Door, Edge, Handshakes, Held, Protocol};
 use gateway_ledger::{Crowd, Limits, Presence};
-use gateway_policy::Connection;
+use gateway_policy::{Connection, Reason};
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
 use gateway_telemetry::Telemetry;
 use http::{Request, Response};
@@ -61,7 +61,8 @@ impl<C: Connect> Assembly<C> {
     /// What serves HTTP in clear.
     pub fn http(&self, tasks: &TaskTracker) -> Edge<Doorkeeper, impl App<Body = Answer>> {
         let (rules, telemetry) = (self.rules.clone(), self.telemetry.clone());
-        let app = redirects(rules, telemetry, self.answers(), self.https_port);
+        let warden = self.guard.clone();
+        let app = redirects(rules, telemetry, warden, self.answers(), self.https_port);
         self.edge(Protocol::Http, app, tasks)
     }
 
@@ -131,11 +132,6 @@ impl Door for Doorkeeper {
         Ok(if banned { Admission::ForChallenges(pass) } else { Admission::Guest(pass) })
     }
 
-    fn malformed(&self, peer: IpAddr) {
-        let rules = Arc::clone(&self.rules.borrow());
-        self.guard.malformed(peer, &rules.policy);
-    }
-
     fn vouches(&self, peer: IpAddr) -> bool {
         self.proxy_protocol && self.rules.borrow().policy.clients.trusted.contains(peer)
     }
@@ -162,8 +158,9 @@ where
         request: Request<Incoming>,
         connection: Arc<Connection>,
         held: Held,
+        unfit: Option<Reason>,
     ) -> Response<Answer> {
-        match self.0.serve(Arrival { request, connection, held }).await {
+        match self.0.serve(Arrival { request, connection, held, unfit }).await {
             Ok(response) => response,
             Err(never) => match never {},
         }

@@ -252,14 +252,6 @@ impl Guard {
         policy.exempt(address, |address| self.is_own(address)).is_some()
     }
 
-    /// Holds what came of no request against a peer: bytes that are not HTTP.
-    pub(crate) fn malformed(&self, peer: IpAddr, policy: &Policy) {
-        let client = policy.clients.client(peer);
-        let note = self.note(None, None, None, Offence::Malformed);
-        // The events have said it.
-        let _: Option<Count> = self.hold(client, note, policy);
-    }
-
     fn note(
         &self,
         surface: Option<Surface>,

@@ -11,6 +11,7 @@ mod attempt;
 mod classify;
 mod endpoints;
 mod form;
+mod method;
 mod redact;
 mod surface;
 mod suspicion;
@@ -19,6 +20,7 @@ pub use attempt::{Answered, Attempt, Outcome, could_show_session};
 pub use classify::{Ambiguity, Located, Surfaces};
 pub use endpoints::{EndpointError, Endpoints, Root};
 pub use form::{Account, FORM_LIMIT, UnreadableForm, account};
+pub use method::{METHODS, has_method};
 pub use redact::redact;
 pub use surface::{
     Audience, Bodies, Lifetime, Mount, Origin, Process, Row, Surface, Tail, Upgrade,

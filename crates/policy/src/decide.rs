@@ -1,14 +1,19 @@
 //! The decision.
 
+mod head;
 mod permit;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use gateway_n8n::{Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, could_show_session};
-use http::{Method, Version, header, request};
+use gateway_n8n::{
+    Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, could_show_session, has_method,
+};
+use http::{header, request};
 
+pub use head::claimed_host;
 pub use permit::{Permit, Refusal, Verdict};
 
+use self::head::asks_for_websocket;
 use crate::{
     Access, Admission, Authority, Bans, Client, Clients, Hosts, Limit, Network, Offence, PathRules,
     Per, PublicHost, RateLimits, Reason, Shown, Source, Who, rules::path_key,
@@ -63,7 +68,7 @@ pub struct Question<'q> {
 /// One step of a decision, for a person to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `body`, `upgrade`.
+    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `method`, `body`, `upgrade`.
     pub asked: &'static str,
     /// What was found.
     pub found: String,
@@ -142,6 +147,8 @@ impl Policy {
         let located = self.locate(question, wants_upgrade, steps)?;
         let admitted = self.admit(question, host, located, steps);
         let would = self.spare(admitted, steps)?.err();
+        let heard = self.spare(heard(question, located, steps), steps)?;
+        let would = heard.err().map_or(would, |refusal| would.or(Some(refusal)));
         let body = self.body(question, located, steps);
         let (body_limit, would) = match self.spare(body, steps)? {
             Ok(limit) => (limit, would),
@@ -381,6 +388,25 @@ impl Policy {
     }
 }
 
+/// Whether anything in n8n listens to the method.
+fn heard(
+    question: Question<'_>,
+    located: Located<'_>,
+    steps: &mut impl Steps,
+) -> Result<(), Refusal> {
+    let method = &question.head.method;
+    if has_method(method) {
+        return Ok(());
+    }
+    steps.note(|| Step {
+        asked: "method",
+        found: format!("nothing listens to {method}"),
+        source: None,
+    });
+    let refusal = Refusal::new(Reason::Method, Some(located.surface), None);
+    Err(Refusal { offence: suspected(question, located), ..refusal })
+}
+
 /// What the path alone tells of whoever asks for it.
 fn suspected(question: Question<'_>, located: Located<'_>) -> Option<Offence> {
     let path = question.head.uri.path();
@@ -388,52 +414,6 @@ fn suspected(question: Question<'_>, located: Located<'_>) -> Option<Offence> {
         Suspicion::Probe => Offence::Probe,
         Suspicion::Attack => Offence::Attack,
     })
-}
-
-/// The one authority that the head names: in its target, in its one `Host`, or alike in both
-/// (RFC 9112 3.2, RFC 9113 8.3.1).
-#[must_use]
-pub fn claimed_host(head: &request::Parts) -> Option<Authority<'_>> {
-    let mut fields = head.headers.get_all(header::HOST).iter();
-    let field = match (fields.next(), fields.next()) {
-        (None, _) => None,
-        (Some(field), None) => Some(Authority::parse(field.to_str().ok()?).ok()?),
-        (Some(_), Some(_)) => return None,
-    };
-    let target = match head.uri.authority() {
-        Some(authority) => Some(Authority::parse(authority.as_str()).ok()?),
-        None => None,
-    };
-    match (target, field) {
-        (Some(target), Some(field)) => {
-            let same = target.host.eq_ignore_ascii_case(field.host) && target.port == field.port;
-            same.then_some(target)
-        }
-        (target, field) => target.or(field),
-    }
-}
-
-/// Whether the request is a WebSocket's opening handshake (RFC 6455 4.1) and nothing besides.
-fn asks_for_websocket(head: &request::Parts) -> bool {
-    let mut upgrade = head.headers.get_all(header::UPGRADE).iter();
-    let websocket =
-        upgrade.next().is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let alone = upgrade.next().is_none();
-    let mut tokens = head.headers.get_all(header::CONNECTION).iter();
-    let named = tokens.any(|field| {
-        field
-            .as_bytes()
-            .split(|b| *b == b',')
-            .any(|it| it.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    });
-    let bodiless = !head.headers.contains_key(header::TRANSFER_ENCODING)
-        && head.headers.get(header::CONTENT_LENGTH).is_none_or(|it| it == "0");
-    websocket
-        && alone
-        && named
-        && bodiless
-        && head.method == Method::GET
-        && head.version == Version::HTTP_11
 }
 
 #[cfg(test)]

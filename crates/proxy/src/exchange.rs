@@ -207,8 +207,8 @@ impl Exchange {
         self.telemetry.metrics.upstream_request_duration.observe(after.as_secs_f64());
     }
 
-    /// Notes why the request's body was cut off: the error that follows is the client's, not
-    /// n8n's.
+    /// Notes why the client's bytes were cut off. In a body: the error that follows is the client's,
+    /// not n8n's. In a head: what is asked only stands in its place.
     pub(crate) fn cut(&self, reason: Reason) {
         self.facts().cut.get_or_insert(reason);
     }

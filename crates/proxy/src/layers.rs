@@ -17,7 +17,7 @@ pub(crate) mod witness;
 
 use std::{any::Any, sync::Arc};
 
-use gateway_policy::{Client, Connection};
+use gateway_policy::{Client, Connection, Reason};
 use http::Request;
 
 pub use self::authorize::Permitted;
@@ -32,6 +32,8 @@ pub struct Arrival<B> {
     pub connection: Arc<Connection>,
     /// What the connection holds of its host; kept as long as its requests and tunnels live.
     pub held: Arc<dyn Any + Send + Sync>,
+    /// Why it is refused, if it only stands in place of bytes that are not to be read.
+    pub unfit: Option<Reason>,
 }
 
 /// A request that is being recorded.

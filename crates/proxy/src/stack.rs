@@ -81,18 +81,20 @@ where
 /// The stack for HTTP in clear: what a CA looks for, and redirects to HTTPS for the hosts of the
 /// policy.
 #[must_use]
-pub fn redirects<B>(
+pub fn redirects<B, W>(
     rules: Live,
     telemetry: Telemetry,
+    warden: W,
     challenges: Arc<dyn Challenges>,
     https_port: u16,
 ) -> impl Serve<Arrival<B>, Response = Response<Answer>, Error = Infallible>
 where
     B: Send + 'static,
+    W: Warden,
 {
     ServiceBuilder::new()
         .layer(Record::layer(rules, telemetry))
         .layer(Rescue::layer())
         .layer(Challenge::layer(challenges))
-        .service(Redirect::to(https_port))
+        .service(Redirect::to(https_port, warden))
 }

@@ -70,6 +70,9 @@ where
 
     async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
         let Identified { request, exchange, client } = identified;
+        if let Some(reason) = exchange.was_cut() {
+            return Err(reason.into());
+        }
         let (head, body) = request.into_parts();
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let shown = exchange.connection.shown();

@@ -42,7 +42,9 @@ where
     async fn serve(&self, recorded: Recorded<B>) -> Result<Response<Answer>, Failure> {
         let Recorded { request, exchange } = &recorded;
         let asked = request.uri().path().strip_prefix(PLACE);
-        let asked = asked.filter(|_| matches!(*request.method(), Method::GET | Method::HEAD));
+        let fit = exchange.was_cut().is_none();
+        let asked =
+            asked.filter(|_| fit && matches!(*request.method(), Method::GET | Method::HEAD));
         if let Some(answer) = asked.and_then(|token| self.challenges.answer(token)) {
             let mut response = Response::new(Answer::own(answer, exchange));
             let kind = HeaderValue::from_static("application/octet-stream");

@@ -31,9 +31,13 @@ where
     type Error = S::Error;
 
     async fn serve(&self, arrival: Arrival<B>) -> Result<Response<Answer>, S::Error> {
-        let Arrival { request, connection, held } = arrival;
+        let Arrival { request, connection, held, unfit } = arrival;
         let rules = Arc::clone(&self.rules.borrow());
         let exchange = Exchange::begin(&request, connection, held, rules, self.telemetry.clone());
+        // There is nothing to ask about: whoever would decide refuses it for this.
+        if let Some(reason) = unfit {
+            exchange.cut(reason);
+        }
         let response =
             self.inner.serve(Recorded { request, exchange: Arc::clone(&exchange) }).await;
         if let Ok(response) = &response {

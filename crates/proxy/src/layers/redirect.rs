@@ -4,23 +4,24 @@ use gateway_policy::{Authority, Reason, claimed_host};
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::Recorded;
-use crate::{Answer, Failure, Serve, page};
+use crate::{Answer, Failure, Serve, Warden, page};
 
 /// Sends clients to HTTPS.
 #[derive(Debug)]
-pub(crate) struct Redirect {
+pub(crate) struct Redirect<W> {
     port: u16,
+    warden: W,
 }
 
-impl Redirect {
+impl<W: Warden> Redirect<W> {
     /// To `port`, for clients who named a port themselves: they see the machine's own ports. For
     /// the others the usual port is meant, whatever it is mapped to.
-    pub(crate) fn to(port: u16) -> Self {
-        Self { port }
+    pub(crate) fn to(port: u16, warden: W) -> Self {
+        Self { port, warden }
     }
 }
 
-impl<B: Send + 'static> Serve<Recorded<B>> for Redirect {
+impl<B: Send + 'static, W: Warden> Serve<Recorded<B>> for Redirect<W> {
     type Response = Response<Answer>;
     type Error = Failure;
 
@@ -31,6 +32,14 @@ impl<B: Send + 'static> Serve<Recorded<B>> for Redirect {
         exchange.identified(client);
         if policy.denied(client.address).is_some() {
             return Err(Reason::Denied.into());
+        }
+        if let Some(reason) = exchange.was_cut() {
+            // Nothing else on this port is held against anybody: whoever looks whether it is open
+            // seldom names a host.
+            if let Some(offence) = reason.offence(None) {
+                self.warden.offended(&exchange.case(), offence, &exchange.rules);
+            }
+            return Err(reason.into());
         }
         let (head, _) = request.into_parts();
         let named = claimed_host(&head).ok_or(Reason::BadHost)?;

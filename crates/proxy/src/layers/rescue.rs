@@ -4,7 +4,7 @@
 use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use gateway_n8n::Surface;
+use gateway_n8n::{METHODS, Surface};
 use gateway_policy::{Reason, Refusal};
 use gateway_telemetry::{Panicked, Refused, UpstreamFault};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -80,12 +80,16 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
     });
     let mut response = page::answer(reason.status(), reason.text(), exchange);
     // Where one message cannot be understood, the next one on the connection cannot be either,
-    // unless HTTP/2 frames them. A banned client is to connect again, and be dropped, and one
+    // unless HTTP/2 frames them. (After one that was not even read, HTTP/1 is at its end anyway.) A banned client is to connect again, and be dropped, and one
     // without a certificate to choose one anew, if the connection is its own and no proxy's.
     let last = reason.status() == StatusCode::BAD_REQUEST && !exchange.is_h2();
     let client = exchange.client().address;
     let itself = client == exchange.connection.peer.ip();
     let anew = matches!(reason, Reason::Banned | Reason::ClientCertificate);
+    if reason == Reason::Method {
+        // RFC 9110 15.5.6.
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));
+    }
     if last || (anew && itself) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
