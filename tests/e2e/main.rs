@@ -21,5 +21,6 @@ mod reload;
 mod said;
 mod sign_in;
 mod stop;
+mod strict;
 mod tunnel;
 mod wire;

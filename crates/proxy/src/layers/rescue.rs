@@ -80,9 +80,11 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
     });
     let mut response = page::answer(reason.status(), reason.text(), exchange);
     // Where one message cannot be understood, the next one on the connection cannot be either,
-    // unless HTTP/2 frames them. (After one that was not even read, HTTP/1 is at its end anyway.) A banned client is to connect again, and be dropped, and one
-    // without a certificate to choose one anew, if the connection is its own and no proxy's.
-    let last = reason.status() == StatusCode::BAD_REQUEST && !exchange.is_h2();
+    // unless HTTP/2 frames them; and nothing that asks by another method is a client of n8n's. A
+    // banned client is to connect again, and be dropped, and one without a certificate to choose
+    // one anew, if the connection is its own and no proxy's.
+    let strange = reason.status() == StatusCode::BAD_REQUEST || reason == Reason::Method;
+    let last = strange && !exchange.is_h2();
     let client = exchange.client().address;
     let itself = client == exchange.connection.peer.ip();
     let anew = matches!(reason, Reason::Banned | Reason::ClientCertificate);
