@@ -108,7 +108,7 @@ async fn everything_is_counted_by_bounded_labels() {
     records(&gateway, 3).await;
     let metrics = gateway.telemetry.exposition();
     for series in [
-        "gateway_http_requests_total{code=\"200\",method=\"other\",surface=\"webhook\"} 1",
+        "gateway_http_requests_total{code=\"405\",method=\"other\",surface=\"webhook\"} 1",
         "gateway_http_requests_total{code=\"404\",method=\"GET\",surface=\"rest\"} 1",
         "gateway_requests_refused_total{reason=\"closed\",surface=\"rest\"} 1",
         "gateway_requests_refused_total{reason=\"ambiguous_path\",surface=\"none\"} 1",

@@ -5,8 +5,8 @@
 //! another one, and [`Flow`] says which it is: so it is answered by the whole stack, and nothing
 //! after it is read.
 
-mod bytes;
 mod chunks;
+mod class;
 mod flaw;
 mod flow;
 mod head;

@@ -1,6 +1,6 @@
 //! A body in chunks, byte by byte: how far it is sound, and where it ends (RFC 9112 7.1).
 
-use super::bytes::Class;
+use super::class::Class;
 
 /// The longest extension of one chunk, and the most of all of them together, in bytes. Nobody
 /// sends any, and each costs its reader more than its sender.

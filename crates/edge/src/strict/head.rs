@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{bytes::Class, flaw::Flaw};
+use super::{class::Class, flaw::Flaw};
 
 /// The largest head in bytes, an empty line before it included.
 pub const HEAD_BYTES: usize = 32 * 1024;

@@ -363,3 +363,18 @@ fn an_explanation_names_the_authority_that_is_asked_for() {
     assert!(with.contains(client), "{with}");
     assert!(with.contains("access   open to this client (line 5)\n"), "{with}");
 }
+
+#[test]
+fn a_method_that_nothing_listens_to_is_refused() {
+    let policy = policy();
+    for method in ["TRACE", "PROPFIND", "get"] {
+        let asked = decide(&policy, "192.0.2.1", &format!("{method} /\nhost: n8n.test"));
+        assert_eq!(asked, Err("method"), "{method}");
+    }
+    let closed = decide(&policy, "203.0.113.1", "TRACE /\nhost: n8n.test");
+    assert_eq!(closed, Err("closed"), "a stranger is told nothing");
+    for method in gateway_n8n::METHODS.split(", ") {
+        let asked = decide(&policy, "192.0.2.1", &format!("{method} /webhook/x\nhost: n8n.test"));
+        assert_eq!(asked, Ok("webhook"), "{method}");
+    }
+}
