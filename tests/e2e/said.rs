@@ -103,16 +103,17 @@ async fn no_secret_is_written_down() {
 async fn everything_is_counted_by_bounded_labels() {
     let gateway = Gateway::start(POLICY).unwrap();
     gateway.ask(STRANGER, "BREW /webhook/x").await;
+    gateway.ask(STRANGER, "GET /webhook/x").await;
     gateway.ask(STRANGER, "GET /rest/settings").await;
     gateway.ask(STRANGER, "GET //x").await;
-    records(&gateway, 3).await;
+    records(&gateway, 4).await;
     let metrics = gateway.telemetry.exposition();
     for series in [
         "gateway_http_requests_total{code=\"405\",method=\"other\",surface=\"webhook\"} 1",
         "gateway_http_requests_total{code=\"404\",method=\"GET\",surface=\"rest\"} 1",
         "gateway_requests_refused_total{reason=\"closed\",surface=\"rest\"} 1",
         "gateway_requests_refused_total{reason=\"ambiguous_path\",surface=\"none\"} 1",
-        "gateway_http_request_duration_seconds_count{surface=\"webhook\"} 1",
+        "gateway_http_request_duration_seconds_count{surface=\"webhook\"} 2",
         "gateway_upstream_request_duration_seconds_count 1",
     ] {
         assert!(metrics.contains(series), "{series} in {metrics}");
