@@ -165,9 +165,13 @@ fn hyper_reads(runtime: &Runtime, bytes: &[u8]) -> (Vec<Read>, bool) {
         let service = service_fn(move |request: Request<Incoming>| {
             let noted = Arc::clone(&noted);
             async move {
-                let (head, body) = request.into_parts();
-                let body = body.collect().await.ok().map(|it| it.to_bytes().to_vec());
-                noted.lock().unwrap().push((head.method.to_string(), head.uri.to_string(), body));
+                let (head, mut body) = request.into_parts();
+                let mut whole = Some(Vec::new());
+                while let Some(frame) = body.frame().await {
+                    let data = frame.ok().map(|it| it.into_data().unwrap_or_default());
+                    whole = whole.zip(data).map(|(whole, data)| [whole, data.to_vec()].concat());
+                }
+                noted.lock().unwrap().push((head.method.to_string(), head.uri.to_string(), whole));
                 Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
             }
         });
