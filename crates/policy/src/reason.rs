@@ -43,6 +43,8 @@ pub enum Reason {
     ClientCertificate,
     /// The bytes are no request.
     Malformed,
+    /// The target has bytes that are to be encoded.
+    BadTarget,
     /// Where the request ends could be read in more than one way.
     AmbiguousFraming,
     /// The target is longer than any address of n8n's.
@@ -96,7 +98,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 21] = [
+static TABLE: [Row; 22] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -114,6 +116,7 @@ static TABLE: [Row; 21] = [
     row(Reason::UnreadableForm, "unreadable_form", StatusCode::BAD_REQUEST, Level::Warn, Held::AtHome(Offence::Malformed), "The form cannot be read."),
     row(Reason::ClientCertificate, "client_certificate", StatusCode::FORBIDDEN, Level::Info, Held::Nothing, "A client certificate is needed here."),
     row(Reason::Malformed, "malformed", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request is malformed."),
+    row(Reason::BadTarget, "bad_target", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The address has characters that must be encoded."),
     row(Reason::AmbiguousFraming, "ambiguous_framing", StatusCode::BAD_REQUEST, Level::Warn, Held::Everywhere(Offence::Malformed), "The end of the request can be read in more than one way."),
     row(Reason::UriTooLong, "uri_too_long", StatusCode::URI_TOO_LONG, Level::Info, Held::Nothing, "The address is too long."),
     row(Reason::HeadTooLarge, "head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Level::Info, Held::Nothing, "The header fields are too large. Deleting this site's cookies may help."),

@@ -7,10 +7,12 @@ use gateway_policy::Reason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Flaw {
-    /// No method, two spaces, no version, or another version than 1.0 and 1.1 (RFC 9112 3).
+    /// No method, two spaces, a control byte, no version, or another version than 1.0 and 1.1
+    /// (RFC 9112 3).
     RequestLine,
-    /// A target that is neither a path nor an address of HTTP, or has bytes that no URI has
-    /// (RFC 9112 3.2).
+    /// A target that is neither a path nor an address of HTTP (RFC 9112 3.2).
+    NoPath,
+    /// A path with bytes that no URI has (RFC 3986 2).
     Target,
     /// A target of more than 8 KiB.
     LongTarget,
@@ -44,9 +46,10 @@ const fn row(flaw: Flaw, name: &'static str, reason: Reason) -> Row {
     Row { flaw, name, reason }
 }
 
-static TABLE: [Row; 12] = [
+static TABLE: [Row; 13] = [
     row(Flaw::RequestLine, "request_line", Reason::Malformed),
-    row(Flaw::Target, "target", Reason::Malformed),
+    row(Flaw::NoPath, "no_path", Reason::Malformed),
+    row(Flaw::Target, "target", Reason::BadTarget),
     row(Flaw::LongTarget, "long_target", Reason::UriTooLong),
     row(Flaw::Connect, "connect", Reason::Method),
     row(Flaw::Name, "field_name", Reason::Malformed),

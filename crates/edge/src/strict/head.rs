@@ -205,9 +205,11 @@ impl Head {
         let run = self.run(bytes, Class::Visible, TARGET_BYTES, Flaw::LongTarget)?;
         let Some(end) = run else { return Ok(()) };
         let target = self.start..end;
-        let sound = bytes.get(target.clone()).is_some_and(is_target);
-        if bytes.get(end) != Some(&b' ') || !sound {
-            return Err(Flaw::Target);
+        match (bytes.get(end), bytes.get(target.clone())) {
+            (Some(b' '), Some(target @ [_, ..])) => is_target(target)?,
+            // Text that its sender has not encoded.
+            (Some(0x80..), _) => return Err(Flaw::Target),
+            _ => return Err(Flaw::RequestLine),
         }
         self.target = target;
         self.turn(At::Version);
@@ -300,17 +302,15 @@ fn number(digits: &[u8]) -> Option<u64> {
 /// (RFC 9112 3.2.1, 3.2.2). An asterisk asks about the whole server, and n8n has nothing to say of
 /// that. Nobody sends a fragment, and readers differ on what to do with one. The rest are bytes that
 /// are no part of a URI and that the `http` crate refuses.
-fn is_target(target: &[u8]) -> bool {
-    if target.iter().any(|it| matches!(it, b'#' | b'<' | b'>')) {
-        return false;
-    }
+fn is_target(target: &[u8]) -> Result<(), Flaw> {
     if target.first() != Some(&b'/') {
         // Rare, so that it may cost something.
-        return http::Uri::try_from(target).is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
-        });
+        let uri = http::Uri::try_from(target).map_err(|_| Flaw::NoPath)?;
+        let http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        return if http && !target.contains(&b'#') { Ok(()) } else { Err(Flaw::NoPath) };
     }
+    let encoded = !target.iter().any(|it| matches!(it, b'#' | b'<' | b'>'));
     let mut parts = target.splitn(2, |it| *it == b'?');
     let mut without = |byte| parts.next().is_none_or(|part| !part.contains(&byte));
-    without(b'`') && without(b'"')
+    if encoded && without(b'`') && without(b'"') { Ok(()) } else { Err(Flaw::Target) }
 }

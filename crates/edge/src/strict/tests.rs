@@ -258,7 +258,8 @@ fn sound_requests_pass() {
 fn each_flaw_can_be_found() {
     let found = [
         (Flaw::RequestLine, "GET / HTTP/1.2"),
-        (Flaw::Target, "GET a "),
+        (Flaw::NoPath, "GET a "),
+        (Flaw::Target, "GET /# "),
         (Flaw::LongTarget, ""),
         (Flaw::Connect, "CONNECT "),
         (Flaw::Name, "GET / HTTP/1.1\r\n "),
