@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and says where it was"
 )]
 
+mod acme;
 mod browser;
 mod client;
 mod guard;
