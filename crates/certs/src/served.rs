@@ -11,8 +11,9 @@ use rustls::{
 };
 
 use crate::{
-    Identity,
+    Error, Identity,
     acme::{ACME_TLS, Challenges, address},
+    local::temporary,
 };
 
 /// The certificates in use. They are swapped while handshakes go on; a new one replaces a good one
@@ -45,6 +46,16 @@ impl Served {
     pub fn new(identity: Identity) -> Self {
         let table = Table { fallback: identity, hosts: Vec::new() };
         Self { table: RwLock::new(table), challenges: Arc::default() }
+    }
+
+    /// Begins with a certificate for `hosts` that nobody trusts, made at `now` (seconds since 1970),
+    /// until there is a better one.
+    ///
+    /// # Errors
+    ///
+    /// A host that cannot stand in a certificate.
+    pub fn temporary(hosts: &[String], now: i64) -> Result<Self, Error> {
+        temporary(hosts, now).map(Self::new)
     }
 
     /// What CAs ask for in handshakes and elsewhere.

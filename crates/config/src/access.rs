@@ -8,8 +8,10 @@ use gateway_policy::{Access, Network, PathRules, Place, Source, Who};
 use crate::{
     at::{At, Keyed, OneOrMany},
     de::Session,
+    grants::{Authorities, who},
     networks::{Networks, prefix},
     problem::did_you_mean,
+    raw,
     text::Size,
 };
 
@@ -26,14 +28,15 @@ const RISKY: [Surface; 5] =
     [Surface::Rest, Surface::SignIn, Surface::Push, Surface::Metrics, Surface::Internal];
 
 pub(crate) fn access(
-    raw: Option<At<Keyed<OneOrMany<String>>>>,
+    raw: Option<At<Keyed<OneOrMany<raw::Grant>>>>,
     around: &Surroundings<'_>,
+    authorities: &mut Authorities<'_>,
 ) -> Access {
     let mut rules = Vec::new();
     for (key, value) in raw.and_then(|raw| raw.value).unwrap_or_default().0 {
         let target = target(&key, around);
-        let who = value.value.map(|list| who(value.place, list, around));
-        if let (Some((surface, path)), Some(Some(who))) = (target, who) {
+        let admitted = value.value.map(|list| who(value.place, list, around, authorities));
+        if let (Some((surface, path)), Some(Some(who))) = (target, admitted) {
             rules.push((surface, path, who, key.place));
         }
     }
@@ -56,7 +59,7 @@ pub(crate) fn access(
             let message = "nobody may reach the editor";
             around.session.warning(place, message, Some(hint.to_owned()));
         }
-        Who::Networks(_) => {}
+        Who::Granted(_) => {}
     }
     let mut access = Access::new(&who, source);
     for (surface, path, who, place) in rules {
@@ -173,28 +176,7 @@ fn path_is_there(surface: Surface, path: &str, place: Place, around: &Surroundin
     false
 }
 
-fn who(place: Place, list: OneOrMany<String>, around: &Surroundings<'_>) -> Option<Who> {
-    let names: Vec<At<String>> = list.0;
-    let word = names.iter().find(|one| matches!(one.value.as_deref(), Some("anyone" | "nobody")));
-    match (word.and_then(|one| one.value.as_deref()), names.len()) {
-        (Some("anyone"), 1) => Some(Who::Anyone),
-        (Some(_), 1) => Some(Who::Nobody),
-        (Some(word), _) => {
-            let message = format!("`{word}` stands alone, not in a list");
-            around.session.error(place, message, None);
-            None
-        }
-        (None, _) => {
-            let found = names.into_iter().map(|one| network(one.place, &one.value?, around));
-            let found: Option<Vec<_>> = found.collect();
-            found.map(
-                |networks| if networks.is_empty() { Who::Nobody } else { Who::Networks(networks) },
-            )
-        }
-    }
-}
-
-fn network(place: Place, name: &str, around: &Surroundings<'_>) -> Option<Arc<Network>> {
+pub(crate) fn network(place: Place, name: &str, around: &Surroundings<'_>) -> Option<Arc<Network>> {
     let found = around.networks.by_name.get(name);
     if found.is_none() {
         let names = around.networks.by_name.keys().map(String::as_str);

@@ -13,16 +13,18 @@ use gateway_policy::{Cdn, Clients, Hosts, Mode, Place, Policy, Trusted};
 use serde::Deserialize;
 
 use crate::{
-    Admin, Answers, Backend, Certificate, Connections, Listen, Log, LogFormat, LogLevel, N8n,
-    Needs, Problem, Settings, Timeouts, Tls, TlsVersion, World,
+    Admin, Answers, Backend, Connections, Listen, Log, LogFormat, LogLevel, N8n, Needs, Problem,
+    Settings, Timeouts, World,
     access::{Surroundings, access, bodies, networks_of},
     at::{At, Keyed, OneOrMany},
     bans,
     de::{Reader, Session},
+    grants::Authorities,
     networks::{self, Networks, prefix},
     problem::did_you_mean,
     rates, raw,
     text::{AdminSocket, HostName, ListenAddress, Span},
+    tls::{self, Beside},
     world::beside,
     yaml,
 };
@@ -109,7 +111,8 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let mut needs = Needs::default();
     let hosts = hosts(site, top, session);
     let listen = listening(taken(listen), session);
-    let tls = tls_of(tls, top, &mut needs, session);
+    let around_tls = Beside { hosts: hosts.as_ref(), listen: &listen };
+    let tls = tls::tls(tls, top, &around_tls, &mut needs, session);
     let (n8n, endpoints) = n8n_of(taken(n8n), session);
     let networks = networks::compile(networks, answers, &mut needs, session);
     let clients = clients_of(taken(clients), &networks, session);
@@ -118,8 +121,10 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let around =
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
     check_vouching(&listen, &clients, top, session);
-    let (access, deny, bodies) =
-        (access(who, &around), networks_of(denied, &around), bodies(body, &around));
+    let mut authorities = Authorities::new(&mut needs);
+    let access = access(who, &around, &mut authorities);
+    let client_cas = authorities.into_list();
+    let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let limits = rates::rate_limits(rate_limits, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
     let connections = connections_of(taken(connections), session);
@@ -128,6 +133,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let settings = Settings {
         listen,
         tls: tls?,
+        client_cas,
         n8n,
         connections,
         timeouts,
@@ -167,7 +173,7 @@ fn taken<T: Default>(section: Option<At<T>>) -> T {
 }
 
 /// A value that must be there; one that is broken has been reported.
-fn required<T>(
+pub(crate) fn required<T>(
     field: Option<At<T>>,
     name: &str,
     place: Place,
@@ -250,46 +256,6 @@ fn admin_of(raw: Option<At<raw::Admin>>, session: &Session<'_>) -> Admin {
         Some(AdminSocket::Tcp(address)) => Admin::Tcp(address, token),
         None => default,
     }
-}
-
-fn tls_of(
-    raw: Option<At<raw::Tls>>,
-    top: Place,
-    needs: &mut Needs,
-    session: &Session<'_>,
-) -> Option<Tls> {
-    let hint = "tls: { certificate: { chain: fullchain.pem, key: privkey.pem } }";
-    let place = raw.as_ref().map_or(top, |raw| raw.place);
-    let raw::Tls { certificate, self_signed, min_version } =
-        required(raw, "tls", top, hint, session)?;
-    let self_signed = self_signed.and_then(|it| it.value).unwrap_or(false);
-    let certificate = match (certificate, self_signed) {
-        (None, true) => Certificate::SelfSigned,
-        (Some(At { place, value }), false) => {
-            let raw::Certificate { chain, key } = value?;
-            let chain =
-                required(chain, "tls.certificate.chain", place, "chain: fullchain.pem", session);
-            let key = required(key, "tls.certificate.key", place, "key: privkey.pem", session);
-            let chain = beside(session.file, Path::new(&chain?));
-            let key = beside(session.file, Path::new(&key?));
-            needs.files.extend([chain.clone(), key.clone()]);
-            Certificate::Files { chain, key }
-        }
-        (None, false) => {
-            let hint = Some(format!("{hint}, or `self_signed: true` for development"));
-            session.error(place, "no certificate", hint);
-            return None;
-        }
-        (Some(_), true) => {
-            session.error(place, "`certificate` and `self_signed` exclude each other", None);
-            return None;
-        }
-    };
-    let min_version = match min_version.and_then(|it| it.value) {
-        Some(raw::MinVersion::Tls13) => TlsVersion::Tls13,
-        Some(raw::MinVersion::Tls12) | None => TlsVersion::Tls12,
-    };
-    Some(Tls { certificate, min_version })
 }
 
 fn n8n_of(raw: raw::N8n, session: &Session<'_>) -> (N8n, Endpoints) {

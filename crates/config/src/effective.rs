@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use gateway_n8n::Surface;
-use gateway_policy::{Bans, Limit, Mode, PathRules, Sentence, Who};
+use gateway_policy::{Bans, Grant, Limit, Mode, PathRules, Sentence, Who};
 use serde_json::{Map, Value, json};
 
-use crate::{Admin, Certificate, Config, Settings, TlsVersion};
+use crate::{Admin, Certificate, Config, Publisher, Settings, TlsVersion};
 
 /// The policy in force. The access of a path is shown with what made it.
 #[must_use]
@@ -17,10 +17,7 @@ pub fn effective(config: &Config) -> Value {
         "hosts": policy.hosts.names().collect::<Vec<_>>(),
         "listen": listen(settings),
         "tls": {
-            "certificate": match &settings.tls.certificate {
-                Certificate::Files { chain, key } => json!({ "chain": chain, "key": key }),
-                Certificate::SelfSigned => json!("self_signed"),
-            },
+            "certificate": certificate(&settings.tls.certificate),
             "min_version": match settings.tls.min_version {
                 TlsVersion::Tls12 => "1.2",
                 TlsVersion::Tls13 => "1.3",
@@ -53,6 +50,30 @@ pub fn effective(config: &Config) -> Value {
             Mode::DryRun => "dry-run",
         },
     })
+}
+
+fn certificate(certificate: &Certificate) -> Value {
+    match certificate {
+        Certificate::Files { chain, key } => json!({ "chain": chain, "key": key }),
+        Certificate::SelfSigned => json!("self_signed"),
+        Certificate::Acme(acme) => json!({ "acme": {
+            "email": acme.email,
+            "directories": acme.directories.iter().map(|it| json!({
+                "name": it.name,
+                "url": it.url,
+                "staging": it.staging,
+                "root": it.root.as_ref().map(|(path, _)| path),
+                "eab": it.eab.as_ref().map(|eab| json!({ "key_id": eab.key_id, "hmac_key": "***" })),
+                "profile": it.profile,
+            })).collect::<Vec<_>>(),
+            "challenges": acme.challenges.iter().map(|it| it.name()).collect::<Vec<_>>(),
+            "dns": acme.dns.as_ref().map(|dns| match &dns.publisher {
+                Publisher::Hook(program) => json!({ "hook": program }),
+                Publisher::Rfc2136(it) => json!({ "rfc2136": { "server": it.server, "zone": it.zone } }),
+            }),
+            "key_type": acme.key_type.name(),
+        } }),
+    }
 }
 
 fn listen(settings: &Settings) -> Value {
@@ -133,8 +154,18 @@ fn describe(who: &Who) -> String {
     match who {
         Who::Anyone => "anyone".to_owned(),
         Who::Nobody => "nobody".to_owned(),
-        Who::Networks(networks) => {
-            networks.iter().map(|network| network.name()).collect::<Vec<_>>().join(", ")
+        Who::Granted(grants) => grants.iter().map(granted).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// A way in, as the policy would write it.
+fn granted(grant: &Grant) -> String {
+    match grant {
+        Grant::From(network) => network.name().to_owned(),
+        Grant::With { authority, from: None } => format!("{{ client_ca: {} }}", authority.file),
+        Grant::With { authority, from: Some(networks) } => {
+            let names = networks.iter().map(|network| network.name()).collect::<Vec<_>>();
+            format!("{{ client_ca: {}, networks: [{}] }}", authority.file, names.join(", "))
         }
     }
 }

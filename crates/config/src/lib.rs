@@ -12,6 +12,7 @@ mod bans;
 mod compile;
 mod de;
 mod effective;
+mod grants;
 mod networks;
 mod problem;
 mod rates;
@@ -19,6 +20,7 @@ mod raw;
 mod secret;
 mod settings;
 mod text;
+mod tls;
 mod world;
 mod yaml;
 
@@ -26,9 +28,10 @@ pub use compile::{Config, Invalid, load};
 pub use effective::effective;
 pub use problem::{Problem, Problems, Severity};
 pub use raw::schema;
-pub use secret::Secret;
+pub use secret::{Secret, SecretBytes};
 pub use settings::{
-    Admin, Backend, Certificate, Connections, Listen, Log, LogFormat, LogLevel, N8n, Settings,
-    Timeouts, Tls, TlsVersion,
+    Acme, Admin, Backend, Certificate, Challenge, ClientCa, Connections, Directory, Dns, Eab,
+    KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher, Rfc2136, Settings, Timeouts, Tls,
+    TlsVersion, TsigAlgorithm, TsigKey,
 };
 pub use world::{Answers, Needs, System, World};

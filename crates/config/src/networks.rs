@@ -160,8 +160,18 @@ fn codes(list: At<OneOrMany<String>>, session: &Session<'_>) -> Vec<String> {
     codes
 }
 
-fn read(path: &At<String>, needs: &mut Needs, session: &Session<'_>) -> Option<(PathBuf, Vec<u8>)> {
-    let full = beside(session.file, Path::new(path.value.as_ref()?));
+/// A file that the policy names, as the policy means it.
+pub(crate) fn full_path(path: &At<String>, session: &Session<'_>) -> Option<PathBuf> {
+    Some(beside(session.file, Path::new(path.value.as_ref()?)))
+}
+
+/// The content of a file that the policy names, which is watched from now on.
+pub(crate) fn read(
+    path: &At<String>,
+    needs: &mut Needs,
+    session: &Session<'_>,
+) -> Option<(PathBuf, Vec<u8>)> {
+    let full = full_path(path, session)?;
     needs.files.insert(full.clone());
     match session.world.read(&full) {
         Ok(bytes) => Some((full, bytes)),

@@ -1,7 +1,9 @@
 //! The policy file as it is written. Strict and private: [`crate::load`] makes of it what cannot
 //! be wrong. Field comments become the JSON Schema that editors show.
 
+mod acme;
 mod bans;
+mod grants;
 
 use std::borrow::Cow;
 
@@ -9,7 +11,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
 
+pub(crate) use acme::{
+    Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
+};
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
+pub(crate) use grants::{ClientCertificate, Grant};
 
 use crate::{
     Secret,
@@ -40,8 +46,9 @@ pub(crate) struct Policy {
     /// Names for addresses.
     pub(crate) networks: Option<At<Keyed<Network>>>,
     /// Who may call what: a surface, or a path below one (`rest/community-packages`), and
-    /// `anyone`, `nobody`, or names of networks. What is not named has its surface's default.
-    pub(crate) access: Option<At<Keyed<OneOrMany<String>>>>,
+    /// `anyone`, `nobody`, names of networks, or whoever shows a certificate (`client_ca`). What is
+    /// not named has its surface's default.
+    pub(crate) access: Option<At<Keyed<OneOrMany<Grant>>>>,
     /// Networks that are refused everywhere.
     pub(crate) deny: Option<At<OneOrMany<String>>>,
     /// How often something may be asked, by surface or by a path below one; the longest path wins.
@@ -112,10 +119,12 @@ pub(crate) struct GuardedAdmin {
     pub(crate) token: Option<At<Secret>>,
 }
 
-/// The gateway's certificate: one of `certificate` and `self_signed`.
+/// The gateway's certificate: one of `acme`, `certificate` and `self_signed`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tls {
+    /// From a certification authority, renewed by itself.
+    pub(crate) acme: Option<At<Acme>>,
     /// PEM files, read again when they change.
     pub(crate) certificate: Option<At<Certificate>>,
     /// A certification authority of this machine's own, for development.

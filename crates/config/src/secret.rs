@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer};
 
@@ -29,6 +30,40 @@ impl fmt::Debug for Secret {
 }
 
 impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Bytes that every print masks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// The bytes that `secret` is in base64, of either alphabet, padded or not.
+    #[must_use]
+    pub fn from_base64(secret: &Secret) -> Option<Self> {
+        let standard: String = secret
+            .expose()
+            .trim_end_matches('=')
+            .chars()
+            .map(|it| match it {
+                '-' => '+',
+                '_' => '/',
+                other => other,
+            })
+            .collect();
+        STANDARD_NO_PAD.decode(standard).ok().filter(|it| !it.is_empty()).map(Self)
+    }
+
+    /// The bytes themselves. Keep them out of everything that is printed.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }

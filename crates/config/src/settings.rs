@@ -1,8 +1,16 @@
 //! What the mechanism is told.
 
+mod acme;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use gateway_policy::AuthorityId;
+use rustls_pki_types::CertificateDer;
 use serde::Serialize;
+
+pub use acme::{
+    Acme, Challenge, Directory, Dns, Eab, KeyType, Publisher, Rfc2136, TsigAlgorithm, TsigKey,
+};
 
 use crate::Secret;
 
@@ -13,6 +21,8 @@ pub struct Settings {
     pub listen: Listen,
     /// How to be believed.
     pub tls: Tls,
+    /// The authorities of the certificates that clients are asked for; none if they are not asked.
+    pub client_cas: Vec<ClientCa>,
     /// Where n8n is.
     pub n8n: N8n,
     /// How many connections at once.
@@ -61,6 +71,8 @@ pub struct Tls {
 /// Where the certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Certificate {
+    /// Certification authorities, for each host one of its own.
+    Acme(Acme),
     /// PEM files, looked at again when they change.
     Files {
         /// The certificate and its intermediates.
@@ -79,6 +91,15 @@ pub enum TlsVersion {
     Tls12,
     /// 1.3.
     Tls13,
+}
+
+/// An authority of clients' certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCa {
+    /// What the policy calls it.
+    pub id: AuthorityId,
+    /// Its certificates; a client's may be of any of them.
+    pub certificates: Vec<CertificateDer<'static>>,
 }
 
 /// Where n8n is.

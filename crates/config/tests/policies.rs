@@ -10,7 +10,8 @@ use std::{
 };
 
 use expect_test::expect_file;
-use gateway_config::{Answers, Config, Invalid, World, load};
+use gateway_config::{Answers, Config, Invalid, World, effective, load};
+use gateway_policy::{Admission, Shown, Who};
 
 /// A machine with the files that the examples name.
 struct Machine {
@@ -28,6 +29,19 @@ impl World for Machine {
             // 2001:db8::/32 are US; nothing else is known.
             Some("country.mmdb") => Ok(include_bytes!("data/country.mmdb").to_vec()),
             Some("asn.mmdb") => Ok(include_bytes!("data/asn.mmdb").to_vec()),
+            // Two authorities, and one with both.
+            Some("team-ca.pem") => Ok(include_bytes!("data/team-ca.pem").to_vec()),
+            Some("ops-ca.pem") => Ok(include_bytes!("data/ops-ca.pem").to_vec()),
+            Some("both-ca.pem") => Ok([
+                include_bytes!("data/team-ca.pem").as_slice(),
+                include_bytes!("data/ops-ca.pem").as_slice(),
+            ]
+            .concat()),
+            Some("cut.pem") => Ok(b"-----BEGIN CERTIFICATE-----\nMIIB\n".to_vec()),
+            Some("garbled.pem") => {
+                let garbled = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+                Ok(garbled.as_bytes().to_vec())
+            }
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         }
     }
@@ -109,7 +123,7 @@ fn secrets_are_followed_and_masked() {
         panic!()
     };
     assert_eq!(token.expose(), "s3cret");
-    let printed = format!("{config:?} {}", gateway_config::effective(&config));
+    let printed = format!("{config:?} {}", effective(&config));
     assert!(!printed.contains("s3cret"), "{printed}");
 }
 
@@ -120,7 +134,7 @@ fn networks_are_found_where_the_policy_says() {
     let includes = |surface, path: &str, address: &str| {
         let rules = config.policy.access.of(surface).iter();
         let rule = rules.filter(|rule| rule.path == path).last().unwrap();
-        rule.value.includes(address.parse().unwrap())
+        rule.value.admits(address.parse().unwrap(), Shown::Nothing) == Admission::Open
     };
     use gateway_n8n::Surface;
     assert!(includes(Surface::Editor, "", "203.0.113.9"), "a list");
@@ -155,8 +169,42 @@ fn countries_and_autonomous_systems_are_looked_up() {
         ("10.0.0.1", false, false, false),
     ] {
         let address = address.parse().unwrap();
-        let found = (editor.includes(address), abroad.contains(address), mcp.includes(address));
+        let open = |who: &Who| who.admits(address, Shown::Nothing) == Admission::Open;
+        let found = (open(editor), abroad.contains(address), open(mcp));
         assert_eq!(found, (german, foreign, hosted), "{address}");
     }
     assert!(config.needs.files.contains(Path::new("/etc/country.mmdb")));
+}
+
+#[test]
+fn certificates_are_asked_for_as_the_policy_says() {
+    let policy = "version: 1\nsite: { host: n8n.test }\ntls: { self_signed: true }\n\
+        networks: { team: [192.0.2.0/24], home: [198.51.100.0/24] }\n\
+        access:\n\
+        \x20 editor: { client_ca: team-ca.pem }\n\
+        \x20 public-api: { client_ca: both-ca.pem, networks: [team, home] }\n\
+        \x20 rest: [team, { client_ca: ops-ca.pem, networks: home }]\n\
+        \x20 mcp: { client_ca: ./team-ca.pem }\n";
+    let config = load_text(policy).unwrap();
+    assert_eq!(config.warnings, [], "a certificate is not anyone");
+    let printed = effective(&config);
+    for (surface, expected) in [
+        ("editor", "{ client_ca: team-ca.pem } (line 6)"),
+        ("sign-in", "{ client_ca: team-ca.pem } (as the editor, line 6)"),
+        ("push", "{ client_ca: team-ca.pem } (as the editor, line 6)"),
+        ("assets", "{ client_ca: team-ca.pem } (as the editor, line 6)"),
+        ("public-api", "{ client_ca: both-ca.pem, networks: [team, home] } (line 7)"),
+        ("rest", "team, { client_ca: ops-ca.pem, networks: [home] } (line 8)"),
+        ("webhook", "anyone (default)"),
+    ] {
+        assert_eq!(printed["access"][surface], expected, "{surface}");
+    }
+    let known: Vec<_> = config.settings.client_cas.iter().map(|it| it.certificates.len()).collect();
+    assert_eq!(known.len(), 3, "the same certificates are the same authority");
+    assert_eq!(known.iter().sum::<usize>(), 4);
+    for file in ["team-ca.pem", "ops-ca.pem", "both-ca.pem"] {
+        assert!(config.needs.files.contains(&Path::new("/etc").join(file)), "{file}");
+    }
+    let without = "version: 1\nsite: { host: n8n.test }\ntls: { self_signed: true }\n";
+    assert!(load_text(without).unwrap().settings.client_cas.is_empty());
 }

@@ -15,7 +15,6 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -25,7 +24,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{http as wire, proxy_protocol, tls::version_name};
+use crate::{
+    Handshakes, http as wire, proxy_protocol,
+    tls::{ACME_TLS, challenge, version_name},
+};
 
 /// Who may come in.
 pub trait Door: Clone + Send + Sync + 'static {
@@ -38,13 +40,25 @@ pub trait Door: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// The reason.
-    fn admit(&self, peer: IpAddr) -> impl Future<Output = Result<Self::Pass, &'static str>> + Send;
+    fn admit(
+        &self,
+        peer: IpAddr,
+    ) -> impl Future<Output = Result<Admission<Self::Pass>, &'static str>> + Send;
 
     /// Takes down that `peer` sent what is not HTTP.
     fn malformed(&self, peer: IpAddr);
 
     /// Whether `peer` begins its connections with a PROXY protocol header.
     fn vouches(&self, peer: IpAddr) -> bool;
+}
+
+/// As what a connection is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission<P> {
+    /// As a guest.
+    Guest(P),
+    /// As what could be a CA's, for the answers to challenges alone.
+    ForChallenges(P),
 }
 
 /// What the door gave for a connection. Whoever outlives it, as a tunnel does, keeps this as long.
@@ -70,7 +84,7 @@ pub trait App: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub enum Protocol {
     /// TLS, then HTTP/2 or HTTP/1.1.
-    Https(watch::Receiver<Arc<ServerConfig>>),
+    Https(watch::Receiver<Arc<Handshakes>>),
     /// HTTP/1.1 in clear.
     Http,
 }
@@ -145,21 +159,23 @@ impl<D: Door, A: App> Edge<D, A> {
                 Ok(Err(_)) | Err(_) => return self.refuse("proxy_protocol"),
             }
         }
-        let held: Held = match self.door.admit(peer.ip()).await {
-            Ok(pass) => Arc::new(pass),
+        let (held, for_challenges): (Held, bool) = match self.door.admit(peer.ip()).await {
+            Ok(Admission::Guest(pass)) => (Arc::new(pass), false),
+            Ok(Admission::ForChallenges(pass)) => (Arc::new(pass), true),
             Err(reason) => return self.refuse(reason),
         };
         let (tasks, stop, door) = (self.tasks.clone(), self.stop.clone(), self.door.clone());
         let ended = match self.protocol.clone() {
             Protocol::Http => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Http);
-                let connection = Arc::new(Connection { peer, tls: None });
+                let connection = Arc::new(Connection { peer, tls: None, for_challenges });
                 wire::one(TokioIo::new(io), self.app, (connection, held), stop).await
             }
             Protocol::Https(config) => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Https);
-                let Some((io, tls, h2)) = self.handshake(io, config).await else { return };
-                let connection = Arc::new(Connection { peer, tls: Some(tls) });
+                let handshake = self.handshake(io, config, for_challenges);
+                let Some((io, tls, h2)) = handshake.await else { return };
+                let connection = Arc::new(Connection { peer, tls: Some(tls), for_challenges });
                 if h2 {
                     wire::two(TokioIo::new(io), self.app, (connection, held), stop, tasks).await
                 } else {
@@ -179,13 +195,21 @@ impl<D: Door, A: App> Edge<D, A> {
     async fn handshake<IO>(
         &self,
         io: IO,
-        config: watch::Receiver<Arc<ServerConfig>>,
+        handshakes: watch::Receiver<Arc<Handshakes>>,
+        for_challenges: bool,
     ) -> Option<(tokio_rustls::server::TlsStream<IO>, TlsInfo, bool)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let config = Arc::clone(&config.borrow());
-        let handshake = TlsAcceptor::from(config).accept(io);
+        let handshakes = Arc::clone(&handshakes.borrow());
+        let config = Arc::clone(&handshakes.config);
+        let handshake = async {
+            if for_challenges {
+                challenge(io, config).await
+            } else {
+                TlsAcceptor::from(config).accept(io).await
+            }
+        };
         let done: io::Result<_> = match timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(done) => done,
             Err(late) => Err(late.into()),
@@ -200,8 +224,13 @@ impl<D: Door, A: App> Edge<D, A> {
         };
         let (_, session) = stream.get_ref();
         let version = version_name(session.protocol_version());
-        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version };
-        let h2 = session.alpn_protocol() == Some(b"h2");
+        let client = handshakes.client(session);
+        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version, client };
+        let h2 = match session.alpn_protocol() {
+            // The handshake was the answer (RFC 8737 3).
+            Some(ACME_TLS) => return None,
+            protocol => protocol == Some(b"h2"),
+        };
         Some((stream, tls, h2))
     }
 

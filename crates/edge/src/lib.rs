@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod client_certificate;
 mod http;
 mod listen;
 mod proxy_protocol;
+mod subject;
 mod tls;
 
-pub use accept::{App, Door, Edge, Entry, Held, Protocol};
+pub use accept::{Admission, App, Door, Edge, Entry, Held, Protocol};
+pub use client_certificate::{ClientAuthorities, TrustedAuthority};
 pub use listen::{Activated, ListenError, bind};
-pub use tls::{MinVersion, server_config};
+pub use tls::{Handshakes, MinVersion, server_config};

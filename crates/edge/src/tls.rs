@@ -1,10 +1,18 @@
 //! TLS: one provider, the strongest key exchange first, session tickets that rotate.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
+use gateway_policy::ClientCertificate;
 use rustls::{
-    ProtocolVersion, ServerConfig, crypto::aws_lc_rs, server::ResolvesServerCert, version,
+    ProtocolVersion, ServerConfig, ServerConnection,
+    crypto::aws_lc_rs,
+    server::{Acceptor, ResolvesServerCert},
+    version,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+
+use crate::ClientAuthorities;
 
 /// The lowest version that is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +23,25 @@ pub enum MinVersion {
     Tls13,
 }
 
-/// How handshakes are made: HTTP/2 and HTTP/1.1 by ALPN, no early data (it can be replayed).
+/// How handshakes are made, and what is made of them.
+#[derive(Clone, Debug)]
+pub struct Handshakes {
+    /// How they are made.
+    pub config: Arc<ServerConfig>,
+    /// Who may vouch for clients.
+    pub clients: ClientAuthorities,
+}
+
+impl Handshakes {
+    /// The certificate that the client showed, in this handshake or in the one that it resumed.
+    pub(crate) fn client(&self, session: &ServerConnection) -> Option<ClientCertificate> {
+        let now = self.config.time_provider.current_time()?;
+        self.clients.vouch(session.peer_certificates()?, now)
+    }
+}
+
+/// How handshakes are made: HTTP/2 and HTTP/1.1 by ALPN, no early data (it can be replayed), and
+/// a certificate asked of clients if there is anybody to vouch for them.
 ///
 /// # Errors
 ///
@@ -23,6 +49,7 @@ pub enum MinVersion {
 pub fn server_config(
     certificates: Arc<dyn ResolvesServerCert>,
     min_version: MinVersion,
+    clients: &ClientAuthorities,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let versions: &[_] = match min_version {
         MinVersion::Tls12 => &[&version::TLS13, &version::TLS12],
@@ -30,10 +57,32 @@ pub fn server_config(
     };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
-    let mut config = builder.with_no_client_auth().with_cert_resolver(certificates);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let builder = match clients.asking() {
+        Some(asking) => builder.with_client_cert_verifier(asking),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(certificates);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     Ok(Arc::new(config))
+}
+
+/// The protocol of a handshake that answers a CA (RFC 8737).
+pub(crate) const ACME_TLS: &[u8] = b"acme-tls/1";
+
+/// A handshake with a peer that is here for the answer to a challenge: with anything else it comes
+/// to nothing.
+pub(crate) async fn challenge<IO: AsyncRead + AsyncWrite + Unpin>(
+    io: IO,
+    config: Arc<ServerConfig>,
+) -> io::Result<TlsStream<IO>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+    let asked = start.client_hello().alpn().is_some_and(|mut it| it.any(|it| it == ACME_TLS));
+    if asked {
+        start.into_stream(config).await
+    } else {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
 }
 
 pub(crate) fn version_name(version: Option<ProtocolVersion>) -> &'static str {

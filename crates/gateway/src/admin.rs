@@ -1,6 +1,7 @@
 //! The operator's own listener: metrics, health, status, reload, bans.
 
 pub(crate) mod bans;
+mod certificates;
 
 use std::{
     convert::Infallible,
@@ -13,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use gateway_certs::Keeping;
 use gateway_config::{Admin, Secret};
 use gateway_proxy::Live;
 use gateway_telemetry::{ReloadOutcome, Telemetry};
@@ -40,6 +42,7 @@ pub(crate) struct Desk {
     pub(crate) rules: Live,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) guard: Guard,
+    pub(crate) keeping: Keeping,
     pub(crate) token: Option<Secret>,
     /// Whether it listens on loopback: then it is asked for by address, or as `localhost`.
     pub(crate) local: bool,
@@ -171,6 +174,9 @@ impl Desk {
         if path == "/bans" || path.starts_with("/bans/") {
             return self.bans(request, who).await;
         }
+        if path == "/certificates" || path.starts_with("/certificates/") {
+            return self.certificates(&request).await;
+        }
         let method = request.method();
         match (method, path) {
             (&Method::GET, "/readyz") if self.rules.borrow().upstreams.ready() => {
@@ -199,7 +205,7 @@ impl Desk {
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "metrics, healthz, readyz, status, reload, bans, openapi.json\n",
+                "metrics, healthz, readyz, status, reload, bans, certificates, openapi.json\n",
             ),
         }
     }

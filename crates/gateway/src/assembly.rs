@@ -3,14 +3,14 @@
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
-use gateway_edge::{App, Door, Edge, Held, Protocol};
+use gateway_certs::Challenges;
+use gateway_edge::{Admission, App, Door, Edge, Handshakes, Held, Protocol};
 use gateway_ledger::{Crowd, Limits, Presence};
 use gateway_policy::Connection;
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
 use gateway_telemetry::Telemetry;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,11 +24,13 @@ pub struct Assembly<C> {
     /// How many connections there may be.
     pub limits: watch::Receiver<Limits>,
     /// How handshakes are made.
-    pub tls: watch::Receiver<Arc<ServerConfig>>,
+    pub tls: watch::Receiver<Arc<Handshakes>>,
     /// Who is connected.
     pub crowd: Arc<Crowd>,
     /// Who is banned, and what budgets there are.
     pub guard: Guard,
+    /// What CAs may ask for now.
+    pub challenges: Arc<Challenges>,
     /// What is said.
     pub telemetry: Telemetry,
     /// The way to n8n.
@@ -49,6 +51,7 @@ impl<C: Connect> Assembly<C> {
             telemetry: self.telemetry.clone(),
             connect: self.connect.clone(),
             warden: self.guard.clone(),
+            challenges: self.answers(),
             tasks: tasks.clone(),
             stop: self.stop.clone(),
         };
@@ -57,8 +60,13 @@ impl<C: Connect> Assembly<C> {
 
     /// What serves HTTP in clear.
     pub fn http(&self, tasks: &TaskTracker) -> Edge<Doorkeeper, impl App<Body = Answer>> {
-        let app = redirects(self.rules.clone(), self.telemetry.clone(), self.https_port);
+        let (rules, telemetry) = (self.rules.clone(), self.telemetry.clone());
+        let app = redirects(rules, telemetry, self.answers(), self.https_port);
         self.edge(Protocol::Http, app, tasks)
+    }
+
+    fn answers(&self) -> Arc<dyn gateway_proxy::Challenges> {
+        Arc::new(Answers(Arc::clone(&self.challenges)))
     }
 
     fn edge<S>(
@@ -73,6 +81,7 @@ impl<C: Connect> Assembly<C> {
                 limits: self.limits.clone(),
                 crowd: Arc::clone(&self.crowd),
                 guard: self.guard.clone(),
+                challenges: Arc::clone(&self.challenges),
                 proxy_protocol: self.proxy_protocol,
             },
             app: Application(Arc::new(stack)),
@@ -91,22 +100,35 @@ pub struct Doorkeeper {
     limits: watch::Receiver<Limits>,
     crowd: Arc<Crowd>,
     guard: Guard,
+    challenges: Arc<Challenges>,
     proxy_protocol: bool,
+}
+
+/// What the certificates' keeper shows to CAs.
+#[derive(Debug)]
+struct Answers(Arc<Challenges>);
+
+impl gateway_proxy::Challenges for Answers {
+    fn answer(&self, token: &str) -> Option<String> {
+        self.0.file(token)
+    }
 }
 
 impl Door for Doorkeeper {
     type Pass = Option<Presence>;
 
-    async fn admit(&self, peer: IpAddr) -> Result<Self::Pass, &'static str> {
+    async fn admit(&self, peer: IpAddr) -> Result<Admission<Self::Pass>, &'static str> {
         let rules = Arc::clone(&self.rules.borrow());
-        if self.guard.drops(peer, &rules.policy).await {
+        let banned = self.guard.drops(peer, &rules.policy).await;
+        if banned && !self.challenges.pending() {
             return Err("banned");
         }
         let clients = &rules.policy.clients;
         let mut limits = *self.limits.borrow();
         limits.per_client = clients.allowance(peer, limits.total, limits.per_client);
         let entered = self.crowd.enter(clients.client(peer).key, limits);
-        entered.map(Some).map_err(gateway_ledger::Full::name)
+        let pass = entered.map(Some).map_err(gateway_ledger::Full::name)?;
+        Ok(if banned { Admission::ForChallenges(pass) } else { Admission::Guest(pass) })
     }
 
     fn malformed(&self, peer: IpAddr) {

@@ -4,18 +4,23 @@ use std::{collections::HashMap, sync::Arc};
 
 use gateway_certs::Served;
 use gateway_config::Settings;
-use gateway_edge::{MinVersion, server_config};
+use gateway_edge::{ClientAuthorities, Handshakes, MinVersion, TrustedAuthority, server_config};
 use gateway_ledger::Limits;
 use gateway_policy::Policy;
 use gateway_proxy::{Backend, Rules, Timeouts, Upstream, Upstreams};
-use rustls::ServerConfig;
 
-pub(crate) fn tls(settings: &Settings, served: &Arc<Served>) -> anyhow::Result<Arc<ServerConfig>> {
+pub(crate) fn tls(settings: &Settings, served: &Arc<Served>) -> anyhow::Result<Arc<Handshakes>> {
     let min_version = match settings.tls.min_version {
         gateway_config::TlsVersion::Tls12 => MinVersion::Tls12,
         gateway_config::TlsVersion::Tls13 => MinVersion::Tls13,
     };
-    Ok(server_config(Arc::clone(served) as _, min_version)?)
+    let authority = |it: &gateway_config::ClientCa| TrustedAuthority {
+        id: it.id.clone(),
+        certificates: it.certificates.clone(),
+    };
+    let clients = ClientAuthorities::new(settings.client_cas.iter().map(authority))?;
+    let config = server_config(Arc::clone(served) as _, min_version, &clients)?;
+    Ok(Arc::new(Handshakes { config, clients }))
 }
 
 pub(crate) fn limits(settings: &Settings) -> Limits {

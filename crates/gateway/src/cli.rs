@@ -2,11 +2,12 @@
 
 mod admin_client;
 mod bans;
+mod certs;
 mod check;
 mod explain;
 mod live;
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use gateway_config::Invalid;
@@ -64,21 +65,13 @@ enum Command {
     Explain {
         #[command(flatten)]
         policy: PolicyFile,
-        /// The client's address.
-        #[arg(long, value_name = "ADDRESS")]
-        from: IpAddr,
-        /// The method, such as GET.
-        method: String,
-        /// The URL, or a path on the policy's site.
-        url: String,
-        /// As a WebSocket's opening handshake.
-        #[arg(long)]
-        websocket: bool,
+        #[command(flatten)]
+        supposed: explain::Supposed,
         /// For machines.
         #[arg(long)]
         json: bool,
     },
-    /// Say how a running gateway is: n8n, certificate, policy, refusals.
+    /// Say how a running gateway is: n8n, certificates, policy, refusals.
     Status {
         #[command(flatten)]
         gateway: Running,
@@ -101,6 +94,11 @@ enum Command {
     Bans {
         #[command(subcommand)]
         command: bans::Bans,
+    },
+    /// Say how the certificates stand; get new ones, revoke.
+    Certs {
+        #[command(subcommand)]
+        command: certs::Certs,
     },
     /// Print completions for a shell.
     Completions {
@@ -160,12 +158,13 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Run { policy } => crate::run(&policy.config).map(|()| Exit::Success),
         Command::Check { policy, print, json } => check::check(&policy.config, print, json),
-        Command::Explain { policy, from, method, url, websocket, json } => {
-            explain::explain(&policy.config, from, &method, &url, websocket, json)
+        Command::Explain { policy, supposed, json } => {
+            explain::explain(&policy.config, &supposed, json)
         }
         Command::Status { gateway, json } => live::status(&gateway, json),
         Command::Reload { gateway, force, json } => live::reload(&gateway, force, json),
         Command::Bans { command } => bans::bans(command),
+        Command::Certs { command } => certs::certs(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);

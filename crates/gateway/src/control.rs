@@ -15,9 +15,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Outcome, Reloader,
+    Outcome, Reloader, certificates,
     signals::{self, Asked, Signals},
-    status::{CertificateStatus, PolicyStatus, Recent, Status, UpstreamStatus},
+    status::{PolicyStatus, Recent, Status, UpstreamStatus},
 };
 
 /// What the operator asks of a running gateway.
@@ -95,7 +95,6 @@ impl Control {
 
     fn status(&self, recent: &Recent) -> Status {
         let rules = Arc::clone(&self.reloader.rules().borrow());
-        let identity = self.reloader.served().current();
         let hosts: Vec<String> = rules.policy.hosts.names().map(str::to_owned).collect();
         let last = self.reloader.last();
         Status {
@@ -114,11 +113,7 @@ impl Control {
                 .all()
                 .map(|it| UpstreamStatus { url: it.backend.to_string(), up: it.is_up() })
                 .collect(),
-            certificate: CertificateStatus {
-                warnings: identity.warnings(&hosts, self.clock.now()),
-                issuer: identity.issuer,
-                not_after: identity.not_after,
-            },
+            certificates: certificates::all(&self.reloader, &hosts, self.clock.now()),
             connections: self.crowd.total(),
             banned: self.reloader.guard().ledger().in_jails().iter().map(|(_, count)| count).sum(),
             refused_in_the_last_5_minutes: recent.rise(self.telemetry.metrics.refused_so_far()),

@@ -3,9 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+mod acme;
 mod admin;
 mod assembly;
 mod build;
+mod certificates;
 pub mod cli;
 mod control;
 mod guard;

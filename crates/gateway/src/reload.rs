@@ -8,17 +8,19 @@ use std::{
     time::Duration,
 };
 
-use gateway_certs::{Clock, Identity, Served};
+use gateway_certs::{Clock, Keeper, Keeping, Served, keep};
 use gateway_config::{Answers, Config, Invalid, Needs, Settings, World, load};
+use gateway_edge::Handshakes;
 use gateway_ledger::Limits;
+use gateway_policy::Policy;
 use gateway_proxy::{Backend, Live, Rules, Upstream};
-use gateway_telemetry::{CertificateLoaded, PolicyWarning, Reload, ReloadOutcome, Telemetry};
-use rustls::ServerConfig;
+use gateway_telemetry::{PolicyWarning, Reload, ReloadOutcome, Telemetry};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    Guard, build, identity,
+    Guard, build,
+    identity::{self, Obtained},
     watched::{Marks, Recorder, changed, short_hash},
 };
 
@@ -40,8 +42,7 @@ pub struct Outcome {
 #[derive(Debug)]
 struct Candidate {
     config: Config,
-    identity: Identity,
-    loaded: CertificateLoaded,
+    obtained: Obtained,
 }
 
 /// How an attempt ended, and what a person is told of it.
@@ -66,9 +67,12 @@ pub struct Reloader {
     since: i64,
     last: Option<Outcome>,
     served: Arc<Served>,
+    keeping: Keeping,
+    /// Until somebody sets it to work.
+    keeper: Option<Keeper>,
     rules: watch::Sender<Arc<Rules>>,
     limits: watch::Sender<Limits>,
-    tls: watch::Sender<Arc<ServerConfig>>,
+    tls: watch::Sender<Arc<Handshakes>>,
 }
 
 impl std::fmt::Debug for Reloader {
@@ -90,10 +94,13 @@ fn read(
         Ended(ReloadOutcome::Invalid, problems)
     })?;
     let obtained = identity::obtain(&config.settings, &config.policy, world, clock);
-    let (identity, loaded) = obtained.map_err(|why| {
-        Ended(ReloadOutcome::CertificateRejected, vec![format!("{:#}", anyhow::Error::from(why))])
-    })?;
-    Ok(Candidate { config, identity, loaded })
+    let obtained = obtained.map_err(rejected)?;
+    Ok(Candidate { config, obtained })
+}
+
+/// A certificate cannot be used.
+fn rejected(why: gateway_certs::Error) -> Ended {
+    Ended(ReloadOutcome::CertificateRejected, vec![format!("{:#}", anyhow::Error::from(why))])
 }
 
 impl Reloader {
@@ -115,12 +122,20 @@ impl Reloader {
         let config = load(file, &recorder, &answers)?;
         let obtained = identity::obtain(&config.settings, &config.policy, &recorder, &*clock)?;
         let (text, marks) = recorder.into_parts();
-        let (identity, loaded) = obtained;
         let Config { settings, policy, needs, warnings } = config;
         let telemetry = telemetry(&settings)?;
         let guard = Guard::open(&settings.state, Arc::clone(&clock), telemetry.clone())?;
         guard.adopt(&policy);
-        let served = Arc::new(Served::new(identity));
+        let served = Arc::new(match &obtained {
+            Obtained::One(identity, _) => Served::new((**identity).clone()),
+            Obtained::Kept(wanted) => Served::temporary(&wanted.hosts, clock.now())?,
+        });
+        let (keeping, keeper) =
+            keep(&settings.state, Arc::clone(&served), Arc::clone(&clock), telemetry.clone());
+        match obtained {
+            Obtained::One(_, loaded) => telemetry.say(&loaded),
+            Obtained::Kept(wanted) => keeping.want(Some(wanted))?,
+        }
         let tls = build::tls(&settings, &served)?;
         let upstreams = build::upstreams(&settings, &HashMap::new());
         let rules = build::rules(1, &settings, policy, upstreams);
@@ -143,8 +158,9 @@ impl Reloader {
             settings,
             answers,
             served,
+            keeping,
+            keeper: Some(keeper),
         };
-        reloader.telemetry.say(&loaded);
         reloader.warn(warnings);
         reloader.publish();
         Ok(reloader)
@@ -164,7 +180,7 @@ impl Reloader {
 
     /// How handshakes are made, now and later.
     #[must_use]
-    pub fn tls(&self) -> watch::Receiver<Arc<ServerConfig>> {
+    pub fn tls(&self) -> watch::Receiver<Arc<Handshakes>> {
         self.tls.subscribe()
     }
 
@@ -196,6 +212,18 @@ impl Reloader {
     #[must_use]
     pub fn served(&self) -> &Arc<Served> {
         &self.served
+    }
+
+    /// The hold on whoever looks after the certificates.
+    #[must_use]
+    pub fn keeping(&self) -> &Keeping {
+        &self.keeping
+    }
+
+    /// Whoever looks after the certificates, to be set to work; once.
+    #[must_use]
+    pub fn take_keeper(&mut self) -> Option<Keeper> {
+        self.keeper.take()
     }
 
     pub(crate) fn file(&self) -> &Path {
@@ -314,9 +342,12 @@ impl Reloader {
 
     /// Puts a policy in force.
     fn apply(&mut self, candidate: Candidate) -> Ended {
-        let Candidate { config, identity, loaded } = candidate;
+        let Candidate { config, obtained } = candidate;
         let Config { settings, policy, needs, warnings } = config;
-        if settings.tls.min_version != self.settings.tls.min_version {
+        // With it go the old session tickets: a session of another authority's is not resumed.
+        if settings.tls.min_version != self.settings.tls.min_version
+            || settings.client_cas != self.settings.client_cas
+        {
             match build::tls(&settings, &self.served) {
                 Ok(config) => drop(self.tls.send_replace(config)),
                 Err(why) => {
@@ -324,14 +355,10 @@ impl Reloader {
                 }
             }
         }
-        // Everything is built and nothing can fail any more.
-        let hosts = |rules: &Rules| rules.policy.hosts.clone();
-        let other = self.served.current().not_after != identity.not_after
-            || hosts(&self.rules.borrow()) != policy.hosts;
-        self.served.swap(identity);
-        if other {
-            self.telemetry.say(&loaded);
+        if let Err(why) = self.show(obtained, &policy) {
+            return rejected(why);
         }
+        // Everything is built and nothing can fail any more.
         let known = self.known_upstreams();
         let upstreams = build::upstreams(&settings, &known);
         let kept: Vec<_> = upstreams.all().map(|it| it.backend.clone()).collect();
@@ -348,6 +375,24 @@ impl Reloader {
         self.warn(warnings);
         self.publish();
         Ended(ReloadOutcome::Applied, Vec::new())
+    }
+
+    /// Serves what a policy asks for.
+    fn show(&self, obtained: Obtained, policy: &Policy) -> Result<(), gateway_certs::Error> {
+        match obtained {
+            Obtained::One(identity, loaded) => {
+                let other = self.served.current().not_after != identity.not_after
+                    || self.rules.borrow().policy.hosts != policy.hosts;
+                self.keeping.want(None)?;
+                self.served.swap(*identity);
+                if other {
+                    self.telemetry.metrics.forget_certificates();
+                    self.telemetry.say(&loaded);
+                }
+                Ok(())
+            }
+            Obtained::Kept(wanted) => self.keeping.want(Some(wanted)),
+        }
     }
 
     fn known_upstreams(&self) -> HashMap<Backend, Arc<Upstream>> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use gateway_certs::{Clock, SystemClock};
+use gateway_certs::{Clock, Https, SystemClock};
 use gateway_config::{Answers, Invalid, LogFormat, LogLevel, Settings, System, load};
 use gateway_edge::Activated;
 use gateway_ledger::Crowd;
@@ -18,12 +18,14 @@ use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping,
 use tokio::{
     runtime,
     sync::mpsc,
+    task::JoinHandle,
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Assembly, Reloader,
+    acme::OwnListener,
     admin::{self, Desk, Socket},
     control::{Control, Order, watch_health},
     identity, nftables,
@@ -81,7 +83,7 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
     })
 }
 
-async fn serve(file: &Path, reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+async fn serve(file: &Path, mut reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
     let (settings, telemetry) = (reloader.settings().clone(), reloader.telemetry().clone());
     let signals = Signals::listen()?;
     let stop = CancellationToken::new();
@@ -95,6 +97,7 @@ async fn serve(file: &Path, reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow
     let (keeper, until) = (guard.clone(), keeping.clone());
     let tasks = TaskTracker::new();
     let kept = tasks.spawn(async move { keeper.keep(until).await });
+    let certified = look_after_certificates(&mut reloader, &tasks, &stop);
     let assembly = assemble(&reloader, &crowd, &stop);
     let (orders, answers) = attend(&reloader, socket, &stop);
     let mut listening = sockets.addresses();
@@ -118,9 +121,26 @@ async fn serve(file: &Path, reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow
     // Whatever the last requests brought is written before the end.
     guard.settled().await;
     keeping.cancel();
-    drop(kept.await);
+    drop((kept.await, certified.await));
     said.say(&Stopped { drained });
     Ok(())
+}
+
+/// Sets whoever looks after the certificates to work.
+fn look_after_certificates(
+    reloader: &mut Reloader,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let listen = &reloader.settings().listen;
+    let vouching = listen.proxy_protocol.then(|| reloader.rules());
+    let own = listen.https.first().map(|address| OwnListener::new(*address, vouching));
+    let (keeper, stop) = (reloader.take_keeper(), stop.clone());
+    tasks.spawn(async move {
+        if let (Some(keeper), Some(own)) = (keeper, own) {
+            keeper.work(&Https, &own, stop).await;
+        }
+    })
 }
 
 fn assemble(reloader: &Reloader, crowd: &Arc<Crowd>, stop: &CancellationToken) -> Assembly<Tcp> {
@@ -131,6 +151,7 @@ fn assemble(reloader: &Reloader, crowd: &Arc<Crowd>, stop: &CancellationToken) -
         tls: reloader.tls(),
         crowd: Arc::clone(crowd),
         guard: reloader.guard().clone(),
+        challenges: Arc::clone(reloader.served().challenges()),
         telemetry: reloader.telemetry().clone(),
         connect: Tcp,
         proxy_protocol: listen.proxy_protocol,
@@ -158,7 +179,8 @@ fn attend(
         let (guard, rules) = (guard.clone(), reloader.rules());
         tasks.spawn(nftables::tell(guard, rules, telemetry.clone(), stop.clone()));
     }
-    let desk = Desk { telemetry: telemetry.clone(), rules, orders, guard, token, local };
+    let keeping = reloader.keeping().clone();
+    let desk = Desk { telemetry: telemetry.clone(), rules, orders, guard, keeping, token, local };
     tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
     tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, stop.clone()));

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificates::CertificateStatus;
+
 /// A running gateway.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Status {
@@ -11,7 +13,7 @@ pub(crate) struct Status {
     pub(crate) uptime_seconds: u64,
     pub(crate) policy: PolicyStatus,
     pub(crate) n8n: Vec<UpstreamStatus>,
-    pub(crate) certificate: CertificateStatus,
+    pub(crate) certificates: Vec<CertificateStatus>,
     pub(crate) connections: usize,
     /// Addresses and networks.
     pub(crate) banned: usize,
@@ -34,14 +36,6 @@ pub(crate) struct PolicyStatus {
 pub(crate) struct UpstreamStatus {
     pub(crate) url: String,
     pub(crate) up: bool,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct CertificateStatus {
-    pub(crate) issuer: String,
-    /// Seconds since 1970.
-    pub(crate) not_after: i64,
-    pub(crate) warnings: Vec<String>,
 }
 
 /// A counter as it stood in each of the last seconds.

@@ -10,8 +10,8 @@ use http::{Method, Version, header, request};
 pub use permit::{Permit, Refusal, Verdict};
 
 use crate::{
-    Access, Authority, Bans, Client, Clients, Hosts, Limit, Network, Offence, PathRules, Per,
-    PublicHost, RateLimits, Reason, Source, rules::path_key,
+    Access, Admission, Authority, Bans, Client, Clients, Hosts, Limit, Network, Offence, PathRules,
+    Per, PublicHost, RateLimits, Reason, Shown, Source, Who, rules::path_key,
 };
 
 /// What an operator wants.
@@ -56,6 +56,8 @@ pub struct Question<'q> {
     pub sni: Option<&'q str>,
     /// Who asks.
     pub client: Client,
+    /// What they show of themselves.
+    pub shown: Shown<'q>,
 }
 
 /// One step of a decision, for a person to read.
@@ -99,13 +101,15 @@ impl Policy {
         self.surfaces.locate(path, false).is_ok_and(|it| it.surface == Surface::Webhook)
     }
 
-    /// Whether anybody at `addresses` could reach the editor; nobody asks who asks for none.
+    /// Whether anybody at `addresses` could reach the editor, with a certificate if one is asked
+    /// for there: an address does not tell who has one. Nobody asks who asks for none.
     #[must_use]
     pub fn editor_is_open_to_any(&self, addresses: &[IpAddr]) -> bool {
         let editor = &self.access.of(Surface::Editor).root().value;
         let sign_in = self.access.find(Surface::SignIn, "login").map(|rule| &rule.value);
+        let reached = |who: &Who, it: IpAddr| who.admits(it, Shown::Nothing) != Admission::Closed;
         let open = |it: &IpAddr| {
-            let both = editor.includes(*it) && sign_in.is_ok_and(|rule| rule.includes(*it));
+            let both = reached(editor, *it) && sign_in.is_ok_and(|rule| reached(rule, *it));
             both && self.denied(*it).is_none()
         };
         addresses.iter().any(open)
@@ -267,7 +271,16 @@ impl Policy {
             Refusal { offence: suspected(question, located).or(refusal.offence), ..refusal }
         };
         let address = question.client.address;
-        steps.note(|| Step { asked: "client", found: address.to_string(), source: None });
+        steps.note(|| Step {
+            asked: "client",
+            found: match question.shown {
+                Shown::Nothing => address.to_string(),
+                shown @ (Shown::Certificate(_) | Shown::Fitting) => {
+                    format!("{address}, with {shown}")
+                }
+            },
+            source: None,
+        });
         if let Some((network, source)) = self.denied(address) {
             steps.note(|| Step {
                 asked: "deny",
@@ -286,13 +299,28 @@ impl Policy {
         }
         let rule = self.access.find(surface, located.tail);
         let rule = rule.map_err(|_| refuse(Reason::AmbiguousPath, None))?;
-        let open = rule.value.includes(address);
+        let admission = rule.value.admits(address, question.shown);
         steps.note(|| Step {
             asked: "access",
-            found: if open { "open to this client" } else { "closed to this client" }.to_owned(),
+            found: match admission {
+                Admission::Open => "open to this client".to_owned(),
+                Admission::Closed => "closed to this client".to_owned(),
+                Admission::NeedsCertificate => {
+                    let files: Vec<_> =
+                        rule.value.certificates(address).map(|it| it.file.as_str()).collect();
+                    format!("open to this client with a certificate of {}", files.join(" or "))
+                }
+            },
             source: Some(rule.source),
         });
-        if open { Ok(()) } else { Err(refuse(Reason::Closed, Some(rule.source))) }
+        match admission {
+            Admission::Open => Ok(()),
+            Admission::NeedsCertificate => {
+                Err(refuse(Reason::ClientCertificate, Some(rule.source)))
+            }
+            // Nothing is told to strangers, not even that a certificate would be of no use.
+            Admission::Closed => Err(refuse(Reason::Closed, Some(rule.source))),
+        }
     }
 
     fn body(

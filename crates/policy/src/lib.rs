@@ -8,6 +8,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod access;
+mod certificate;
 mod client;
 mod connection;
 mod decide;
@@ -20,7 +21,8 @@ mod reason;
 mod rules;
 mod source;
 
-pub use access::{Access, Who};
+pub use access::{Access, Admission, Grant, Who};
+pub use certificate::{AuthorityId, CertificateAuthority, ClientCertificate, Shown};
 pub use client::{Cdn, Client, Clients, Trusted, canonical};
 pub use connection::{Connection, TlsInfo};
 pub use decide::{Mode, Permit, Policy, Question, Refusal, Step, Steps, Verdict, claimed_host};

@@ -39,6 +39,8 @@ pub enum Reason {
     SignInLimited,
     /// A form to sign in with that n8n could read otherwise than the gateway does.
     UnreadableForm,
+    /// The surface is open to this client's address with a certificate, which it did not show.
+    ClientCertificate,
 }
 
 /// How loud a refusal is in the log.
@@ -84,7 +86,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 15] = [
+static TABLE: [Row; 16] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -100,6 +102,7 @@ static TABLE: [Row; 15] = [
     row(Reason::RateLimited, "rate_limited", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::AtHome(Offence::Limited), "Too many requests. Try again in a moment."),
     row(Reason::SignInLimited, "sign_in_limited", StatusCode::TOO_MANY_REQUESTS, Level::Warn, Held::AtHome(Offence::Limited), "Too many attempts to sign in. Try again in a minute."),
     row(Reason::UnreadableForm, "unreadable_form", StatusCode::BAD_REQUEST, Level::Warn, Held::AtHome(Offence::Malformed), "The form cannot be read."),
+    row(Reason::ClientCertificate, "client_certificate", StatusCode::FORBIDDEN, Level::Info, Held::Nothing, "A client certificate is needed here."),
 ];
 
 impl Reason {

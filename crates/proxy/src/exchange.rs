@@ -242,6 +242,13 @@ impl Exchange {
         self.started + Duration::from_millis(self.progress.load(Ordering::Relaxed))
     }
 
+    /// Whom the client's certificate is for, if an authority of the policy vouches for it: what a
+    /// stranger's own one says stands nowhere.
+    fn vouched_subject(&self) -> Option<&str> {
+        let certificate = self.connection.tls.as_ref()?.client.as_ref()?;
+        (!certificate.vouched_by.is_empty()).then_some(certificate.subject.as_str())
+    }
+
     fn record(&self) -> AccessRecord {
         let facts = *self.facts();
         let ms = |it: Duration| (it.as_secs_f64() * 1_000_000.0).round() / 1000.0;
@@ -257,6 +264,7 @@ impl Exchange {
                 _ => "1.0",
             },
             tls: self.connection.tls.as_ref().map(|tls| tls.version),
+            client_certificate: self.vouched_subject().map(str::to_owned),
             status: facts.status.map_or(0, |status| status.as_u16()),
             n8n_status: facts.n8n.map(|(status, _)| status.as_u16()),
             reason: facts.reason,

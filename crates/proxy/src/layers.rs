@@ -3,6 +3,7 @@
 pub(crate) mod authorize;
 pub(crate) mod ban;
 pub(crate) mod budget;
+pub(crate) mod challenge;
 pub(crate) mod deadline;
 mod device;
 pub(crate) mod forward;

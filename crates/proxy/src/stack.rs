@@ -1,6 +1,6 @@
 //! The path of a request, read from the top.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use gateway_telemetry::Telemetry;
@@ -10,11 +10,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceBuilder;
 
 use crate::{
-    Answer, Arrival, Connect, Live, Serve, Warden,
+    Answer, Arrival, Challenges, Connect, Live, Serve, Warden,
     layers::{
-        authorize::Authorize, ban::Ban, budget::Budget, deadline::Deadline, forward::Forward,
-        hygiene::Hygiene, identify::Identify, inspect::Inspect, record::Record, redirect::Redirect,
-        rescue::Rescue, witness::Witness,
+        authorize::Authorize, ban::Ban, budget::Budget, challenge::Challenge, deadline::Deadline,
+        forward::Forward, hygiene::Hygiene, identify::Identify, inspect::Inspect, record::Record,
+        redirect::Redirect, rescue::Rescue, witness::Witness,
     },
 };
 
@@ -29,6 +29,8 @@ pub struct Means<C, W> {
     pub connect: C,
     /// Who remembers clients.
     pub warden: W,
+    /// Who answers CAs.
+    pub challenges: Arc<dyn Challenges>,
     /// What shutdown waits for: tunnels.
     pub tasks: TaskTracker,
     /// Cancelled when tunnels have to end.
@@ -53,6 +55,8 @@ where
         .layer(Record::layer(means.rules.clone(), means.telemetry.clone()))
         // A refusal, a fault or a panic becomes a response: here and only here.
         .layer(Rescue::layer())
+        // What a CA looks for is answered before any rule.
+        .layer(Challenge::layer(Arc::clone(&means.challenges)))
         // Who asks: the peer, or whom a trusted proxy names.
         .layer(Identify::layer())
         // Who is banned goes no further, and this is not held against it.
@@ -74,11 +78,13 @@ where
         .service(Forward::new(means))
 }
 
-/// The stack for HTTP in clear: redirects to HTTPS for the hosts of the policy.
+/// The stack for HTTP in clear: what a CA looks for, and redirects to HTTPS for the hosts of the
+/// policy.
 #[must_use]
 pub fn redirects<B>(
     rules: Live,
     telemetry: Telemetry,
+    challenges: Arc<dyn Challenges>,
     https_port: u16,
 ) -> impl Serve<Arrival<B>, Response = Response<Answer>, Error = Infallible>
 where
@@ -87,5 +93,6 @@ where
     ServiceBuilder::new()
         .layer(Record::layer(rules, telemetry))
         .layer(Rescue::layer())
+        .layer(Challenge::layer(challenges))
         .service(Redirect::to(https_port))
 }

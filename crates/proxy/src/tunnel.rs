@@ -89,7 +89,8 @@ impl Claim {
 
     fn still_stands(&self, rules: &Rules, exchange: &Exchange) -> bool {
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
-        let question = Question { head: &self.head, sni, client: exchange.client() };
+        let (client, shown) = (exchange.client(), exchange.connection.shown());
+        let question = Question { head: &self.head, sni, client, shown };
         rules.policy.decide(question).is_ok_and(|permit| permit.upgrade())
     }
 }

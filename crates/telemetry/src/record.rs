@@ -21,6 +21,9 @@ pub struct AccessRecord {
     /// The version of TLS; nothing in clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<&'static str>,
+    /// Whom the client's certificate is for; nothing without one of an authority of the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
     /// The status that the client got; 0 if it left before it got one.
     pub status: u16,
     /// The status that n8n gave, if it was asked.

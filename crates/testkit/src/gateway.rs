@@ -10,14 +10,14 @@ use std::{
 use bytes::Bytes;
 use gateway_certs::Identity;
 use gateway_config::{Answers, Invalid, Settings, System};
-use gateway_edge::Entry;
+use gateway_edge::{Entry, Handshakes};
 use gateway_ledger::Crowd;
 use gateway_proxy::Rules;
 use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
 use http_body_util::Full;
 use n8n_gateway::{Assembly, Guard, Outcome, Reloader};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
@@ -108,6 +108,7 @@ impl Gateway {
             tls: reloader.tls(),
             crowd: Arc::new(Crowd::default()),
             guard: reloader.guard().clone(),
+            challenges: Arc::clone(reloader.served().challenges()),
             telemetry: telemetry.clone(),
             connect: n8n.wire(),
             proxy_protocol,
@@ -157,7 +158,7 @@ impl Gateway {
 
     /// How handshakes are made now.
     #[must_use]
-    pub fn tls(&self) -> Arc<ServerConfig> {
+    pub fn tls(&self) -> Arc<Handshakes> {
         Arc::clone(&self.assembly.tls.borrow())
     }
 
@@ -220,20 +221,18 @@ impl Gateway {
         alpn: &'static str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> io::Result<TlsStream<IO>> {
+        let config = self.client_config(alpn, versions, None);
+        let name = ServerName::try_from(host.to_owned()).expect("a host name");
+        TlsConnector::from(config).connect(name, io).await
+    }
+
+    /// The gateway's own authority, as a client trusts it.
+    pub(crate) fn roots(&self) -> RootCertStore {
         let authority = self.folder.path().join("state/ca.pem");
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(authority).expect("the authority");
         roots.add(authority).expect("an authority");
-        let mut config = ClientConfig::builder_with_provider(Arc::new(
-            rustls::crypto::aws_lc_rs::default_provider(),
-        ))
-        .with_protocol_versions(versions)
-        .expect("a provider with versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-        let name = ServerName::try_from(host.to_owned()).expect("a host name");
-        TlsConnector::from(Arc::new(config)).connect(name, io).await
+        roots
     }
 
     /// An HTTP/1.1 client at `from`.

@@ -16,9 +16,11 @@ mod client;
 mod clock;
 mod fake_n8n;
 mod gateway;
+mod identity;
 
 pub use authority::FakeAuthority;
 pub use client::{Client, Response};
 pub use clock::MovedClock;
 pub use fake_n8n::{FakeN8n, Seen, Wire};
 pub use gateway::{Gateway, POLICY};
+pub use identity::{Authority, ClientIdentity};

@@ -8,7 +8,7 @@ use std::{
 use instant_acme::{Account, CertificateIdentifier, Error as Acme};
 use rustls_pki_types::CertificateDer;
 
-use super::{Failure, Kind, failure, transport::Heard};
+use super::{Failure, Kind, transport::Heard};
 use crate::renewal::Window;
 
 /// A CA with an account at it.
@@ -19,7 +19,7 @@ pub(crate) struct Desk {
 }
 
 /// How often a refused nonce is replaced: a CA behind several machines refuses one now and then.
-const NONCES: usize = 16;
+pub(crate) const NONCES: usize = 16;
 
 impl Desk {
     pub(crate) fn new(account: Account, heard: Arc<Mutex<Heard>>, name: &str) -> Self {
@@ -60,12 +60,22 @@ impl Desk {
 }
 
 /// Asks again as long as the CA refuses its own nonces (RFC 8555 6.5): nothing has happened then.
-pub(crate) async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, Acme>) -> Result<T, Acme> {
-    for _ in 0..NONCES {
-        match call().await {
-            Err(Acme::Api(problem)) if failure::name(&problem) == "badNonce" => {}
-            other => return other,
+///
+/// A macro, because a function that takes an asynchronous closure gives a future of which the
+/// compiler cannot see that it may move between threads.
+macro_rules! again {
+    ($asked:expr) => {{
+        let mut left = $crate::acme::directory::NONCES;
+        loop {
+            match $asked {
+                Err(instant_acme::Error::Api(problem))
+                    if left > 0 && $crate::acme::failure::name(&problem) == "badNonce" =>
+                {
+                    left -= 1;
+                }
+                other => break other,
+            }
         }
-    }
-    call().await
+    }};
 }
+pub(crate) use again;

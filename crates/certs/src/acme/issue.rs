@@ -140,10 +140,10 @@ async fn make(
     let replaced = errand.replaces.and_then(|it| CertificateIdentifier::try_from(it).ok());
     let replaced = replaced.map(CertificateIdentifier::into_owned);
     let first = with(replaced.clone());
-    let mut made = again(async || desk.account.new_order(&first).await).await;
+    let mut made = again!(desk.account.new_order(&first).await);
     if replaced.is_some() && made.as_ref().is_err_and(not_for_replacing) {
         let plain = with(None);
-        made = again(async || desk.account.new_order(&plain).await).await;
+        made = again!(desk.account.new_order(&plain).await);
     }
     let order = made.map_err(|why| desk.failure(&why))?;
     record.order = Some(OpenOrder {
@@ -190,14 +190,14 @@ async fn finish(
     let certificate = async {
         let mut pause = FIRST_LOOK;
         loop {
-            let state = again(async || order.refresh().await.map(|state| state.status)).await;
+            let state = again!(order.refresh().await.map(|state| state.status));
             match state.map_err(|why| desk.failure(&why))? {
                 OrderStatus::Ready => {
-                    let done = again(async || order.finalize_csr(&request).await).await;
+                    let done = again!(order.finalize_csr(&request).await);
                     done.map_err(|why| desk.failure(&why))?;
                 }
                 OrderStatus::Valid => {
-                    let fetched = again(async || order.certificate().await).await;
+                    let fetched = again!(order.certificate().await);
                     let fetched = fetched.map_err(|why| desk.failure(&why))?;
                     if let Some(chain) = fetched {
                         return Ok(chain);
@@ -232,7 +232,7 @@ async fn show(
     order: &mut Order,
     challenge: Challenge,
 ) -> Result<Option<Challenge>, Failure> {
-    let fetched = again(async || order.authorizations().next().await.transpose().map(drop)).await;
+    let fetched = again!(order.authorizations().next().await.transpose().map(drop));
     fetched.map_err(|why| desk.failure(&why))?;
     let Some(step) = Step::begin(errand, desk, order, challenge).await? else { return Ok(None) };
     let tried = step.run(order).await;
@@ -294,13 +294,13 @@ impl<'a> Step<'a> {
 
     /// Lets the CA look, and waits for what it says.
     async fn run(&self, order: &mut Order) -> Result<(), Failure> {
-        let ready = again(async || self.set_ready(order).await);
-        ready.await.map_err(|why| self.refused(&why))?;
+        let ready = again!(self.set_ready(order).await);
+        ready.map_err(|why| self.refused(&why))?;
         let decided = async {
             let mut pause = FIRST_LOOK;
             loop {
-                let said = again(async || self.said(order).await);
-                match said.await.map_err(|why| self.desk.failure(&why))? {
+                let said = again!(self.said(order).await);
+                match said.map_err(|why| self.desk.failure(&why))? {
                     (AuthorizationStatus::Valid, _) => return Ok(()),
                     (AuthorizationStatus::Pending, None) => {}
                     (_, problem) => {
@@ -378,6 +378,6 @@ pub(crate) async fn revoke(
     reason: RevocationReason,
 ) -> Result<(), Failure> {
     let request = RevocationRequest { certificate, reason: Some(reason) };
-    let revoked = again(async || desk.account.revoke(&request).await).await;
+    let revoked = again!(desk.account.revoke(&request).await);
     revoked.map_err(|why| desk.failure(&why))
 }

@@ -7,7 +7,10 @@ use gateway_config::{Certificate, Config, Invalid, Problem, Severity, System, ef
 use serde_json::{Value, json};
 
 use super::{Exit, complain, say, wait};
-use crate::{identity, run::resolve_names};
+use crate::{
+    identity::{self, Obtained},
+    run::resolve_names,
+};
 
 pub(super) fn check(file: &Path, print: bool, as_json: bool) -> anyhow::Result<Exit> {
     let read = wait(async {
@@ -57,9 +60,11 @@ fn certificate(file: &Path, config: &Config) -> Vec<Problem> {
         Problem { severity, file: file.to_owned(), place: None, message, hint: None }
     };
     match identity::obtain(&config.settings, &config.policy, &System, &SystemClock) {
-        Ok((_, loaded)) => {
+        Ok(Obtained::One(_, loaded)) => {
             loaded.warnings.into_iter().map(|it| problem(Severity::Warning, it)).collect()
         }
+        // What the store has is looked after; nothing is asked of a CA for a look at the policy.
+        Ok(Obtained::Kept(_)) => Vec::new(),
         Err(why) => vec![problem(Severity::Error, format!("{:#}", anyhow::Error::from(why)))],
     }
 }

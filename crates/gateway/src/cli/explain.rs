@@ -4,33 +4,46 @@ use std::{net::IpAddr, path::Path};
 
 use anyhow::{Context, bail};
 use gateway_config::{System, load};
-use gateway_policy::{Policy, Question, Step};
+use gateway_policy::{Policy, Question, Shown, Step};
 use http::{Request, Uri, header, request, uri::Authority};
 use serde_json::json;
 
 use super::{Exit, say, wait};
 use crate::run::resolve_names;
 
-pub(super) fn explain(
-    file: &Path,
+/// What is supposed to be asked, and by whom.
+#[derive(Debug, clap::Args)]
+pub(super) struct Supposed {
+    /// The client's address.
+    #[arg(long, value_name = "ADDRESS")]
     from: IpAddr,
-    method: &str,
-    url: &str,
+    /// With a certificate of the authority that the rule names (`client_ca`).
+    #[arg(long)]
+    client_certificate: bool,
+    /// The method, such as GET.
+    method: String,
+    /// The URL, or a path on the policy's site.
+    url: String,
+    /// As a WebSocket's opening handshake.
+    #[arg(long)]
     websocket: bool,
-    as_json: bool,
-) -> anyhow::Result<Exit> {
+}
+
+pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow::Result<Exit> {
+    let Supposed { from, client_certificate, method, url, websocket } = supposed;
     let answers = wait(async { Ok(resolve_names(file).await?) })?;
     let config = load(file, &System, &answers)?;
     let policy = &config.policy;
-    let head = head(policy, method, url, websocket)?;
-    let client = policy.clients.client(from);
+    let head = head(policy, method, url, *websocket)?;
+    let client = policy.clients.client(*from);
+    let shown = if *client_certificate { Shown::Fitting } else { Shown::Nothing };
     // A browser names the host in its handshake, unless it is an address (RFC 6066 3).
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let sni = host.and_then(|host| gateway_policy::Authority::parse(host).ok());
     let sni =
         sni.map(|it| it.host).filter(|it| !it.starts_with('[') && it.parse::<IpAddr>().is_err());
     let mut steps: Vec<Step> = Vec::new();
-    let question = Question { head: &head, sni, client };
+    let question = Question { head: &head, sni, client, shown };
     let verdict = policy.decide_with(question, &mut steps);
     let (exit, decision) = match &verdict {
         Ok(permit) => (Exit::Success, format!("pass, as `{}`", permit.surface().name())),

@@ -5,7 +5,7 @@ use gateway_certs::{Clock, SystemClock};
 use http::Method;
 use serde_json::Value;
 
-use super::{Exit, Running, admin_client::ask, complain, say, wait};
+use super::{Exit, Running, admin_client::ask, certs, complain, say, wait};
 use crate::status::Status;
 
 pub(super) fn status(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
@@ -16,7 +16,8 @@ pub(super) fn status(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
     } else {
         say(&describe(&status, SystemClock.now()));
     }
-    let fine = status.n8n.iter().all(|it| it.up) && status.certificate.warnings.is_empty();
+    let certificates = status.certificates.iter().all(|it| it.warnings.is_empty());
+    let fine = status.n8n.iter().all(|it| it.up) && certificates;
     Ok(if fine { Exit::Success } else { Exit::Failure })
 }
 
@@ -29,11 +30,8 @@ fn describe(status: &Status, now: i64) -> String {
         let up = if upstream.up { "up" } else { "DOWN" };
         lines.push(format!("n8n          {} {up}", upstream.url));
     }
-    let left = (status.certificate.not_after - now) / 86_400;
-    let issuer = &status.certificate.issuer;
-    lines.push(format!("certificate  {left} days left, issued by {issuer}"));
-    for warning in &status.certificate.warnings {
-        lines.push(format!("             WARNING: {warning}"));
+    for certificate in &status.certificates {
+        lines.extend(certs::describe(certificate, now));
     }
     let policy = &status.policy;
     lines.push(format!(

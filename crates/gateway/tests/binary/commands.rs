@@ -103,6 +103,36 @@ fn explain_shows_each_step_and_the_line_that_decides() {
 }
 
 #[test]
+fn explain_supposes_a_certificate_where_it_is_told_to() {
+    let asking = good().replace("editor: me", "editor: { client_ca: ca.pem, networks: [me] }");
+    let (folder, file) = policy_file(&asking);
+    let explain = |from: &str, more: &[&str]| {
+        let args = ["explain", "--config", &file, "--from", from, "GET", "/rest/login"];
+        let explained = command(&[&args, more].concat());
+        (explained.status.code(), text(&explained.stdout))
+    };
+    assert_eq!(explain("127.0.0.1", &[]).0, Some(78), "no such file");
+    let made = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
+    fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
+    let (code, said) = explain("127.0.0.1", &[]);
+    assert_eq!(code, Some(1));
+    let access =
+        "access   open to this client with a certificate of ca.pem (as the editor, line 7)";
+    assert!(said.contains(access), "{said}");
+    assert!(said.ends_with("decision refuse with 403 (client_certificate)\n"), "{said}");
+    let (code, said) = explain("127.0.0.1", &["--client-certificate"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("client   127.0.0.1, with a certificate of"), "{said}");
+    let (code, said) = explain("203.0.113.9", &["--client-certificate"]);
+    assert_eq!(code, Some(1));
+    assert!(said.ends_with("decision refuse with 404 (closed)\n"), "{said}");
+    let printed = command(&["check", "--config", &file, "--print"]);
+    let policy: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let shown = "{ client_ca: ca.pem, networks: [me] } (line 7)";
+    assert_eq!(policy["access"]["editor"], shown);
+}
+
+#[test]
 fn mistakes_on_the_command_line_are_the_users() {
     assert_eq!(command(&["explain", "--from", "nowhere", "GET", "/"]).status.code(), Some(1));
     assert_eq!(command(&["frobnicate"]).status.code(), Some(1));

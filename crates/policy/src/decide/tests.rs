@@ -2,7 +2,9 @@ use gateway_n8n::Endpoints;
 use http::Request;
 
 use super::*;
-use crate::{Place, PrefixSet, Trusted, Who};
+use crate::{
+    AuthorityId, CertificateAuthority, ClientCertificate, Grant, Place, PrefixSet, Trusted, Who,
+};
 
 const LINE: Source = Source::Written(Place { line: 5, column: 1 });
 
@@ -13,7 +15,7 @@ fn network(name: &str, prefix: &str) -> Arc<Network> {
 
 /// Editor for 192.0.2.0/24, scanners at 198.51.100.0/24 refused, `n8n.test` and `hooks.test`.
 pub(crate) fn policy() -> Policy {
-    let team = Who::Networks(vec![network("team", "192.0.2.0/24")]);
+    let team = Who::Granted(vec![Grant::From(network("team", "192.0.2.0/24"))]);
     let mut access = Access::new(&team, LINE);
     access.set(Surface::Rest, "community-packages", Who::Nobody, LINE);
     access.set(Surface::Webhook, "stripe", Who::Nobody, LINE);
@@ -49,7 +51,12 @@ fn client(policy: &Policy, from: &str) -> Client {
 fn decide(policy: &Policy, from: &str, lines: &str) -> Result<&'static str, &'static str> {
     let client = client(policy, from);
     let head = head(lines);
-    let verdict = policy.decide(Question { head: &head, sni: Some("n8n.test"), client });
+    let verdict = policy.decide(Question {
+        head: &head,
+        sni: Some("n8n.test"),
+        client,
+        shown: Shown::Nothing,
+    });
     verdict.map(|permit| permit.surface().name()).map_err(|refusal| refusal.reason.name())
 }
 
@@ -139,7 +146,8 @@ fn two_hosts_part_the_surfaces() {
     let ask = |sni: &str, line: &str| {
         let head = head(&format!("{line}\nhost: {sni}"));
         let client = policy.clients.client(TEAM.parse().unwrap());
-        let verdict = policy.decide(Question { head: &head, sni: Some(sni), client });
+        let verdict =
+            policy.decide(Question { head: &head, sni: Some(sni), client, shown: Shown::Nothing });
         verdict.map(|permit| permit.surface().name()).map_err(|refusal| refusal.reason.name())
     };
     assert_eq!(ask("n8n.test", "GET /"), Ok("editor"));
@@ -150,7 +158,12 @@ fn two_hosts_part_the_surfaces() {
     assert_eq!(ask("hooks.test", "GET /static/n8n-logo.png"), Ok("page-assets"));
     let head = head("GET /\nhost: n8n.test");
     let client = policy.clients.client(TEAM.parse().unwrap());
-    let verdict = policy.decide(Question { head: &head, sni: Some("hooks.test"), client });
+    let verdict = policy.decide(Question {
+        head: &head,
+        sni: Some("hooks.test"),
+        client,
+        shown: Shown::Nothing,
+    });
     assert_eq!(verdict.map(|_| ()).map_err(|it| it.reason), Err(Reason::HostMismatch));
 }
 
@@ -176,7 +189,9 @@ fn only_a_clean_websocket_on_its_own_path_is_upgraded() {
     let upgraded = |lines: &str| {
         let head = head(lines);
         let client = policy().clients.client(TEAM.parse().unwrap());
-        policy().decide(Question { head: &head, sni: None, client }).is_ok_and(|it| it.upgrade())
+        policy()
+            .decide(Question { head: &head, sni: None, client, shown: Shown::Nothing })
+            .is_ok_and(|it| it.upgrade())
     };
     let ask = |line: &str, upgrade: &str| {
         upgraded(&format!(
@@ -198,7 +213,7 @@ fn a_decision_explains_itself() {
     let head = head("POST /webhook/stripe\nhost: n8n.test");
     let mut steps = Vec::new();
     let client = policy.clients.client(STRANGER.parse().unwrap());
-    let question = Question { head: &head, sni: None, client };
+    let question = Question { head: &head, sni: None, client, shown: Shown::Nothing };
     assert!(policy.decide_with(question, &mut steps).is_err());
     let told: Vec<String> = steps.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -216,7 +231,7 @@ fn a_decision_explains_itself() {
 fn offence(policy: &Policy, from: &str, lines: &str) -> Option<Offence> {
     let client = client(policy, from);
     let head = head(lines);
-    match policy.decide(Question { head: &head, sni: None, client }) {
+    match policy.decide(Question { head: &head, sni: None, client, shown: Shown::Nothing }) {
         Ok(permit) => permit.offence(),
         Err(refusal) => refusal.offence,
     }
@@ -250,7 +265,8 @@ fn in_a_dry_run_what_would_be_refused_passes_and_is_told() {
     let ask = |from, lines| {
         let client = client(&policy, from);
         let head = head(lines);
-        let permit = policy.decide(Question { head: &head, sni: None, client });
+        let permit =
+            policy.decide(Question { head: &head, sni: None, client, shown: Shown::Nothing });
         permit.map(|permit| permit.would().map(|it| it.reason)).map_err(|it| it.reason)
     };
     assert_eq!(ask(STRANGER, "GET /\nhost: n8n.test"), Ok(Some(Reason::Closed)));
@@ -281,8 +297,69 @@ fn attempts_are_limited_and_page_loads_are_not() {
         ("GET /rest/workflows", None),
     ] {
         let (client, head) = (client(&policy, TEAM), head(&format!("{line}\nhost: n8n.test")));
-        let permit = policy.decide(Question { head: &head, sni: None, client });
+        let permit =
+            policy.decide(Question { head: &head, sni: None, client, shown: Shown::Nothing });
         let permit = permit.unwrap_or_else(|it| panic!("{line}: {it:?}"));
         assert_eq!(permit.limits().first().map(|it| &*it.name), expected, "{line}");
     }
+}
+
+#[test]
+fn a_certificate_is_asked_for_where_it_would_help_and_nowhere_else() {
+    let authority = Arc::new(CertificateAuthority {
+        id: AuthorityId::new("a"),
+        file: "team-ca.pem".to_owned(),
+    });
+    let with = |from| Who::Granted(vec![Grant::With { authority: Arc::clone(&authority), from }]);
+    let team = Some(vec![network("team", "192.0.2.0/24")]);
+    let mut policy = Policy { access: Access::new(&with(team), LINE), ..policy() };
+    policy.access.set(Surface::PublicApi, "", with(None), LINE);
+    let shown =
+        ClientCertificate { subject: "CN=a".to_owned(), vouched_by: vec![authority.id.clone()] };
+    let other = ClientCertificate { vouched_by: vec![AuthorityId::new("b")], ..shown.clone() };
+    let (shown, other) = (Shown::Certificate(&shown), Shown::Certificate(&other));
+    for (from, target, given, expected) in [
+        (TEAM, "GET /", Shown::Nothing, Err("client_certificate")),
+        (TEAM, "GET /", other, Err("client_certificate")),
+        (TEAM, "GET /", shown, Ok("editor")),
+        (TEAM, "GET /rest/workflows", Shown::Nothing, Err("client_certificate")),
+        (TEAM, "GET /rest/workflows", Shown::Fitting, Ok("rest")),
+        (STRANGER, "GET /", Shown::Nothing, Err("closed")),
+        (STRANGER, "GET /", shown, Err("closed")),
+        (STRANGER, "GET /api/v1/users", Shown::Nothing, Err("client_certificate")),
+        (STRANGER, "GET /api/v1/users", shown, Ok("public-api")),
+        (STRANGER, "GET /webhook/a", Shown::Nothing, Ok("webhook")),
+        ("198.51.100.1", "GET /api/v1/users", Shown::Nothing, Err("denied")),
+    ] {
+        let (head, client) = (head(&format!("{target}\nhost: n8n.test")), client(&policy, from));
+        let question = Question { head: &head, sni: Some("n8n.test"), client, shown: given };
+        let found = policy.decide(question);
+        let found = found.map(|permit| permit.surface().name()).map_err(|it| it.reason.name());
+        assert_eq!(found, expected, "{from} {target} {given}");
+    }
+    let open_to = |from: &str| policy.editor_is_open_to_any(&[from.parse().unwrap()]);
+    assert!(open_to(TEAM), "they may have a certificate");
+    assert!(!open_to(STRANGER), "a certificate would not help them");
+}
+
+#[test]
+fn an_explanation_names_the_authority_that_is_asked_for() {
+    let id = AuthorityId::new("a");
+    let authority = Arc::new(CertificateAuthority { id, file: "team-ca.pem".to_owned() });
+    let who = Who::Granted(vec![Grant::With { authority, from: None }]);
+    let policy = Policy { access: Access::new(&who, LINE), ..policy() };
+    let said = |shown| {
+        let (head, client) = (head("GET /\nhost: n8n.test"), client(&policy, STRANGER));
+        let mut steps = Vec::new();
+        drop(policy.decide_with(Question { head: &head, sni: None, client, shown }, &mut steps));
+        steps.iter().map(|step: &Step| format!("{step}\n")).collect::<String>()
+    };
+    let without = said(Shown::Nothing);
+    assert!(without.contains("client   203.0.113.1\n"), "{without}");
+    let access = "access   open to this client with a certificate of team-ca.pem (line 5)\n";
+    assert!(without.contains(access), "{without}");
+    let with = said(Shown::Fitting);
+    let client = "client   203.0.113.1, with a certificate of the authority that is asked for\n";
+    assert!(with.contains(client), "{with}");
+    assert!(with.contains("access   open to this client (line 5)\n"), "{with}");
 }

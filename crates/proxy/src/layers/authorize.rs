@@ -72,7 +72,8 @@ where
         let Identified { request, exchange, client } = identified;
         let (head, body) = request.into_parts();
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
-        let permit = exchange.rules.policy.decide(Question { head: &head, sni, client })?;
+        let shown = exchange.connection.shown();
+        let permit = exchange.rules.policy.decide(Question { head: &head, sni, client, shown })?;
         exchange.permitted(&permit);
         if let Some(would) = permit.would() {
             let rule = would.source.map(|source| source.to_string());

@@ -36,7 +36,7 @@ where
         + 'static,
 {
     pub(crate) fn new(means: Means<C, W>) -> Self {
-        let Means { rules, telemetry, connect, tasks, stop, warden } = means;
+        let Means { rules, telemetry, connect, tasks, stop, warden, challenges: _ } = means;
         Self { warden, pool: Pool::new(connect, telemetry), rules, tasks, stop }
     }
 

@@ -80,12 +80,13 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
     });
     let mut response = page::answer(reason.status(), reason.text(), exchange);
     // Where one message cannot be understood, the next one on the connection cannot be either,
-    // unless HTTP/2 frames them; a banned client is to connect again, and be dropped, if the
-    // connection is its own and no proxy's.
+    // unless HTTP/2 frames them. A banned client is to connect again, and be dropped, and one
+    // without a certificate to choose one anew, if the connection is its own and no proxy's.
     let last = reason.status() == StatusCode::BAD_REQUEST && !exchange.is_h2();
     let client = exchange.client().address;
     let itself = client == exchange.connection.peer.ip();
-    if last || (reason == Reason::Banned && itself) {
+    let anew = matches!(reason, Reason::Banned | Reason::ClientCertificate);
+    if last || (anew && itself) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
