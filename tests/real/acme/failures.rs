@@ -10,8 +10,8 @@ use super::{
     dns::{hook_calls, write_hook},
     pebble::{EAB_KEY, Options},
     stage::{
-        Stage, Wish, certificate, metric_of, not_renewed, now, orders, renew, renewed, until,
-        until_valid,
+        Place, Stage, Wish, certificate, metric_of, not_renewed, now, orders, renew, renewed,
+        until, until_valid,
     },
     visitor::look,
 };
@@ -220,9 +220,13 @@ async fn another_directory_stands_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_challenges_is_enough() {
     let _turn = turn().await;
-    let stage = Stage::start(Options::default()).await;
-    // Nobody listens for plain HTTP.
-    let wish = Wish { challenges: "http-01, tls-alpn-01", plain: false, ..Wish::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path());
+    // Nobody answers where the directory expects plain HTTP.
+    let [closed] = free_ports();
+    let mut stage = Stage::set_behind((closed, place.https()), place, folder).await;
+    stage.pebble.up().await;
+    let wish = Wish { challenges: "http-01, tls-alpn-01", ..Wish::default() };
     let gateway = stage.gateway(&wish).await;
     let listed = until_valid(&gateway, HOST).await;
     assert_eq!(listed["challenge"], "tls-alpn-01", "{listed}");
