@@ -24,6 +24,11 @@ impl World for Machine {
             Some("policy.yaml") => Ok(self.policy.clone().into_bytes()),
             Some("partners.txt") => Ok(b"192.0.2.0/24 # the office\n\n2001:db8::1\n".to_vec()),
             Some("broken.txt") => Ok(b"192.0.2.0/24\n192.0.2.0/33\nhello\n".to_vec()),
+            Some("eab.key") => {
+                Ok(b"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n".to_vec())
+            }
+            Some("tsig.key") => Ok(b"c2VjcmV0IG9mIHRzaWc=\n".to_vec()),
+            Some("internal-root.pem") => Ok(b"-----BEGIN CERTIFICATE-----\n".to_vec()),
             Some("token") => Ok(b"s3cret\n".to_vec()),
             // Two tiny databases: 192.0.2.0/24 is DE and AS64496, 198.51.100.0/24 and
             // 2001:db8::/32 are US; nothing else is known.

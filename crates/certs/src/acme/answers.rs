@@ -10,11 +10,11 @@ use std::{
 };
 
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName};
-use rustls::{server::ClientHello, sign::CertifiedKey};
+use rustls::{crypto::aws_lc_rs, server::ClientHello, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::address;
-use crate::{Error, Identity, KeyKind};
+use crate::{Error, KeyKind};
 
 /// The protocol of tls-alpn-01 in a handshake (RFC 8737 3).
 pub(crate) const ACME_TLS: &[u8] = b"acme-tls/1";
@@ -89,13 +89,15 @@ impl Challenges {
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
         let made = params.self_signed(&key).map_err(Error::Made)?;
         let name = asked_for(host);
-        let place = std::path::Path::new(ACME_PLACE);
+        let place = "the certificate of tls-alpn-01";
         let secret = PrivateKeyDer::try_from(key.serialize_der())
-            .map_err(|why| Error::Content(place.to_owned(), why.to_owned()))?;
+            .map_err(|why| Error::Content(place.into(), why.to_owned()))?;
+        let secret = aws_lc_rs::default_provider().key_provider.load_private_key(secret);
         let chain = vec![CertificateDer::from(made.der().to_vec())];
-        let identity = Identity::new(place, chain, secret)?;
+        // Not checked: the extension is critical, and rustls's own check does not know it.
+        let shown = Arc::new(CertifiedKey::new(chain, secret.map_err(Error::Unusable)?));
         Ok(self.publish(What::Certificate(name.clone()), |answers| {
-            answers.certificates.insert(name, identity.certified());
+            answers.certificates.insert(name, shown);
         }))
     }
 
@@ -105,9 +107,6 @@ impl Challenges {
         Published { challenges: Arc::clone(self), what }
     }
 }
-
-/// Where a certificate of tls-alpn-01 is, for an error: nowhere.
-const ACME_PLACE: &str = "the certificate of tls-alpn-01";
 
 impl Drop for Published {
     fn drop(&mut self) {

@@ -48,7 +48,10 @@ pub(super) fn acme(
     let email = email_of(email, place, session);
     let profile = profile.and_then(|it| it.value);
     let directories = directories_of(directories, needs, session);
-    let dns = dns.and_then(|dns| dns_of(dns.value?, dns.place, session));
+    let dns = match dns {
+        Some(dns) => Some(dns_of(dns.value?, dns.place, session)?),
+        None => None,
+    };
     let challenges = challenges_of(challenges, dns.as_ref(), place, around, session);
     let directories = with_profiles(directories?, profile.as_ref(), around.hosts);
     warn_of_private_hosts(&directories, place, around.hosts, session);
