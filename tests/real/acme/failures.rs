@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{
     installation::Gateway,
+    metrics,
     processes::{free_ports, step, turn},
 };
 
 /// Asserts that a failure is told everywhere in the same words, and that these are among them.
 async fn assert_told(gateway: &Gateway, said: &str, listed: &Value, words: &[&str]) {
     let error = listed["last_error"].as_str().unwrap();
-    println!("-- {error}");
     for word in words {
         assert!(error.contains(word), "{word}: {error}");
         assert!(said.contains(word), "{word}: {said}");
@@ -213,6 +213,7 @@ async fn another_directory_stands_in() {
     assert!(!listed["directory"].as_str().unwrap().contains(&closed.to_string()), "{listed}");
     stage.sees_valid(&gateway, HOST).await;
     assert!(orders(&gateway, "failed").await >= 1.0);
+    metrics::check(&gateway.operator("/metrics").await).await;
     assert_eq!(stage.pebble.orders(), 1);
     gateway.kill().await;
 }

@@ -11,7 +11,7 @@ use super::{
     HOST,
     dns::{hook_calls, write_hook},
     pebble::Options,
-    stage::{Stage, Wish, certificate, not_renewed, renew, renewed, until_valid},
+    stage::{Stage, Wish, certificate, not_renewed, now, renew, renewed, until, until_valid},
     visitor::{another, look},
 };
 use crate::{
@@ -46,6 +46,40 @@ async fn killed_between_the_order_and_the_certificate() {
     let taken = (stage.pebble.orders(), stage.pebble.issued(), stage.pebble.accounts());
     assert_eq!(taken, (1, 1, 1));
     gateway.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_every_stage() {
+    let _turn = turn().await;
+    for moment in [
+        "accounts in memory",
+        "Added order",
+        "Pulled a task",
+        "set VALID",
+        "Processing finalization",
+        "Issued certificate",
+        "POST /certZ/",
+    ] {
+        step(moment);
+        let stage = Stage::start(Options { slow: true, ..Options::default() }).await;
+        let wish = Wish::default();
+        let gateway = stage.gateway(&wish).await;
+        eventually(moment, async || (stage.pebble.count(moment) > 0).then_some(())).await;
+        gateway.kill().await;
+        let gateway = stage.gateway(&wish).await;
+        // An attempt that made no order has failed, and the next one comes a minute later.
+        let listed = until(&gateway, HOST, |it| it["state"] == "valid" || it["failures"] != 0);
+        let listed = listed.await;
+        if listed["state"] != "valid" && listed["next_attempt"].as_i64() > Some(now()) {
+            renewed(&gateway, HOST).await;
+        }
+        until_valid(&gateway, HOST).await;
+        stage.sees_valid(&gateway, HOST).await;
+        let taken = (stage.pebble.orders(), stage.pebble.issued(), stage.pebble.accounts());
+        println!("-- orders, certificates, accounts: {taken:?}");
+        assert!(taken.0 <= 2 && taken.1 <= 2 && taken.2 <= 2, "{taken:?}");
+        gateway.kill().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +164,7 @@ fn beside(file: &Path) -> Vec<Vec<u8>> {
 async fn without_room_on_the_disk_nothing_is_ordered_before_it_has_to_be() {
     let _turn = turn().await;
     // What is not renewed has little time left soon.
-    let stage = Stage::start(Options { lifetime: 60, ..Options::default() }).await;
+    let stage = Stage::start(Options { lifetime: 45, ..Options::default() }).await;
     fs::create_dir(&stage.place.state).unwrap();
     let mount = format!("mount -t tmpfs -o size=1m tmpfs '{}'", stage.place.state.display());
     let disk = Namespace::start(stage.folder.path(), Apart::Mounts, &mount).await;

@@ -35,12 +35,14 @@ pub(super) struct Options {
     pub(super) nonces_refused: u8,
     /// How many seconds a certificate is good for.
     pub(super) lifetime: u32,
+    /// Whether it takes some seconds to look at an answer, as others do.
+    pub(super) slow: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // Let's Encrypt's lifetime, almost, and the nonces that Pebble itself would refuse.
-        Self { blocked: &[], eab: false, nonces_refused: 5, lifetime: 89 * 86_400 }
+        Self { blocked: &[], eab: false, nonces_refused: 5, lifetime: 89 * 86_400, slow: false }
     }
 }
 
@@ -92,7 +94,8 @@ impl Pebble {
         command.arg("-strict").arg("-config").arg(self.folder.join("settings.json"));
         command.arg("-dnsserver").arg(format!("127.0.0.1:{resolver}"));
         command.envs([
-            ("PEBBLE_VA_NOSLEEP", "1"),
+            ("PEBBLE_VA_NOSLEEP", if self.options.slow { "" } else { "1" }),
+            ("PEBBLE_VA_SLEEPTIME", "3"),
             // One in a hundred authorizations is used again even so.
             ("PEBBLE_AUTHZREUSE", "0"),
             ("PEBBLE_WFE_NONCEREJECT", &self.options.nonces_refused.to_string()),
@@ -145,7 +148,8 @@ impl Pebble {
         self.manager().send(Request::get(path), "").await.is(200).json()
     }
 
-    fn count(&self, what: &str) -> usize {
+    /// How many lines of its log have `what` in them.
+    pub(super) fn count(&self, what: &str) -> usize {
         let log = fs::read_to_string(self.folder.join("pebble.log")).unwrap_or_default();
         log.lines().filter(|line| line.contains(what)).count()
     }

@@ -228,7 +228,6 @@ pub(super) async fn until(gateway: &Gateway, host: &str, is: impl Fn(&Value) -> 
 pub(super) async fn renew(gateway: &Gateway, host: &str) -> (bool, String) {
     let Output { status, stdout, stderr } = gateway.told(&["certs", "renew", host]).await;
     let said = [stdout, stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
-    println!("-- certs renew {host}: {status}: {}", said.trim());
     (status.success(), said)
 }
 
@@ -246,6 +245,7 @@ pub(super) async fn not_renewed(gateway: &Gateway, host: &str) -> (String, Value
         (!done).then_some(said)
     })
     .await;
+    println!("-- certs renew: {}", said.trim());
     (said, certificate(gateway, host).await.unwrap())
 }
 

@@ -1,6 +1,6 @@
 //! Somebody who looks at the certificate before anything else, whoever made it.
 
-use std::{io, net::Ipv4Addr, sync::Arc};
+use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, NamedGroup, ProtocolVersion, SignatureScheme,
@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::{
@@ -23,6 +23,9 @@ use tokio_util::{
 };
 
 use crate::processes::{PATIENCE, eventually};
+
+/// Between two calls of one who calls again and again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a handshake shows.
 #[derive(Clone, Debug)]
@@ -157,6 +160,7 @@ impl Caller {
                     }
                     Err(why) => calls.failed.push(why.to_string()),
                 }
+                sleep(PAUSE).await;
             }
             calls
         });
