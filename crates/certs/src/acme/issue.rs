@@ -203,14 +203,7 @@ async fn finish(
                         return Ok(chain);
                     }
                 }
-                OrderStatus::Invalid => {
-                    let problem = order.state().error.clone();
-                    let problem = problem.map_or_else(
-                        || Failure::new(Kind::Order, format!("{} gave the order up", desk.name)),
-                        |problem| desk.failure(&AcmeError::Api(problem)),
-                    );
-                    return Err(problem);
-                }
+                OrderStatus::Invalid => return Err(given_up(desk, order.state().error.as_ref())),
                 OrderStatus::Pending | OrderStatus::Processing => {}
             }
             wait(&mut pause, desk).await;
@@ -222,6 +215,19 @@ async fn finish(
     };
     let certificate = timeout(PATIENCE, certificate).await.map_err(late)??;
     Ok((certificate, used))
+}
+
+/// What a CA says of an order that it gave up. That is about the order: where something is not
+/// authorized, it is not the account.
+fn given_up(desk: &Desk, problem: Option<&Problem>) -> Failure {
+    let failure = problem.map(|problem| desk.failure(&AcmeError::Api(problem.clone())));
+    match failure {
+        Some(failure) if failure.kind != Kind::Account => failure,
+        Some(_) | None => {
+            let said = problem.and_then(|it| it.detail.as_deref()).unwrap_or("it does not say why");
+            Failure::new(Kind::Order, format!("{} gave the order up ({said})", desk.name))
+        }
+    }
 }
 
 /// Shows control of the host, unless the CA still knows it from lately. An order for one host has
