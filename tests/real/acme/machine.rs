@@ -77,7 +77,9 @@ async fn killed_at_every_stage() {
         stage.sees_valid(&gateway, HOST).await;
         let taken = (stage.pebble.orders(), stage.pebble.issued(), stage.pebble.accounts());
         println!("-- orders, certificates, accounts: {taken:?}");
-        assert!(taken.0 <= 2 && taken.1 <= 2 && taken.2 <= 2, "{taken:?}");
+        // What was not written down yet is made once more.
+        let accounts = if moment == "accounts in memory" { 2 } else { 1 };
+        assert!(taken.0 <= 2 && taken.2 <= accounts, "{taken:?}");
         gateway.kill().await;
     }
 }
