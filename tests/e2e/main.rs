@@ -12,6 +12,7 @@ mod access;
 mod attacks;
 mod bans;
 mod bodies;
+mod certificates;
 mod client_certificates;
 mod faults;
 mod hygiene;

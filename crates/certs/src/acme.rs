@@ -7,6 +7,7 @@ mod directory;
 pub(crate) mod dns;
 mod failure;
 mod issue;
+mod show;
 mod transport;
 
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -19,7 +20,7 @@ pub(crate) use self::{
     issue::{Errand, Issued, issue, revoke},
 };
 pub use self::{
-    answers::Challenges,
+    answers::{Challenges, asked_for},
     dns::DnsError,
     transport::{Https, Internet, NoInternet},
 };

@@ -59,7 +59,7 @@ const ORDERS: usize = 16;
 
 /// How often it is looked whether something is due: the clock may have been set, and another
 /// gateway on the store may have got a certificate.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(300);
 
 /// How often a CA is asked for its wishes: at most, and at least (RFC 9773 4.3.2).
 const ASK_AGAIN: (i64, i64) = (3600, 86_400);
@@ -120,9 +120,10 @@ impl Keeper {
             news.mark_unchanged();
             self.adopt();
             tokio::select! {
-                () = self.busy(means) => {}
-                changed = news.changed() => if changed.is_err() { break },
+                biased;
                 () = stop.cancelled() => break,
+                changed = news.changed() => if changed.is_err() { break },
+                () = self.busy(means) => {}
             }
         }
         self.interrupted();
@@ -212,6 +213,7 @@ impl Keeper {
             if self.hosts.get(at).is_some_and(due) {
                 // It has been said and written down.
                 drop(self.attempt_in_time(at, means).await);
+                self.ask_for_wishes(at, means).await;
             }
         }
     }
@@ -262,7 +264,8 @@ impl Keeper {
     async fn ask_for_wishes(&mut self, at: usize, means: Means<'_>) {
         let (Some(wants), Some(host)) = (self.wants.clone(), self.hosts.get(at)) else { return };
         let now = self.clock.now();
-        let asked = host.suggestion.is_some_and(|it| (now..=it.ask_again).contains(&now));
+        let left = host.suggestion.map(|it| it.ask_again - now);
+        let asked = left.is_some_and(|left| (1..=ASK_AGAIN.1).contains(&left));
         let Some(leaf) = host.identity.as_ref().and_then(|it| it.leaf().cloned()) else { return };
         let issued = |it: &&crate::Directory| host.record.directory_url.as_ref() == Some(&it.url);
         let Some(directory) = wants.acme.directories.iter().find(issued) else { return };
@@ -328,7 +331,7 @@ impl Keeper {
     /// Tells the CA that a certificate must not be trusted any more. The one that replaces it has
     /// another key.
     async fn revoke(
-        &mut self,
+        &self,
         at: usize,
         reason: RevocationReason,
         means: Means<'_>,

@@ -20,7 +20,7 @@ mod store;
 
 pub use acme::{
     Acme, Challenge, Challenges, Directory, Dns, DnsError, ExternalAccount, Https, Internet,
-    NoInternet, Publisher, TsigAlgorithm, TsigKey, Update, Wanted,
+    NoInternet, Publisher, TsigAlgorithm, TsigKey, Update, Wanted, asked_for,
 };
 pub use clock::{Clock, SystemClock};
 pub use error::Error;

@@ -50,8 +50,8 @@ pub(crate) fn plan(identity: &Identity, suggested: Option<Window>) -> Plan {
     let (begins, ends) = (identity.not_before, identity.not_after);
     let life = (ends - begins).max(1);
     // Whatever a CA says, there has to be time for an outage before the end, and a certificate is
-    // not replaced as soon as it is there: an endless circle would meet the CA's limits.
-    let (earliest, latest) = (begins + DAY.min(life / 4), begins + life / 6 * 5);
+    // not replaced as soon as it is there: Let's Encrypt issues five a week for the same hosts.
+    let (earliest, latest) = (begins + (DAY * 3 / 2).min(life / 4), begins + life / 6 * 5);
     let (window, source) = match suggested {
         Some(window) => (window, Source::Ari),
         None => {
@@ -106,7 +106,7 @@ mod tests {
         let identity = identity(90);
         let at = |from, until| plan(&identity, Window::new(from, until)).at;
         assert!((60 * DAY..61 * DAY).contains(&at(60 * DAY, 61 * DAY)));
-        assert_eq!(at(-9 * DAY, -8 * DAY), DAY, "at once, but not in a circle");
+        assert_eq!(at(-9 * DAY, -8 * DAY), DAY * 3 / 2, "at once, but not in a circle");
         assert_eq!(at(100 * DAY, 200 * DAY), 75 * DAY, "not after its end");
         assert!(Window::new(5, 5).is_none() && Window::new(6, 5).is_none());
     }

@@ -73,7 +73,7 @@ impl Store {
     /// The key and certificate of `host`.
     pub(crate) fn identity(&self, host: &str) -> Found<Identity> {
         let path = self.pem(host);
-        self.read(&path, |bytes| {
+        Self::read(&path, |bytes| {
             let identity = from_pem((&path, bytes), (&path, bytes)).map_err(|why| chain(&why))?;
             if identity.covers(host) { Ok(identity) } else { Err(format!("not for {host}")) }
         })
@@ -91,7 +91,7 @@ impl Store {
 
     /// What is remembered of `host`.
     pub(crate) fn record(&self, host: &str) -> Found<Record> {
-        self.read(&self.json(host), parsed)
+        Self::read(&self.json(host), parsed)
     }
 
     pub(crate) fn keep_record(&self, host: &str, record: &Record) -> Result<(), Error> {
@@ -100,7 +100,7 @@ impl Store {
 
     /// The account at the CA with the directory `url`.
     pub(crate) fn account<T: serde::de::DeserializeOwned>(&self, url: &str) -> Found<T> {
-        self.read(&self.account_file(url), parsed)
+        Self::read(&self.account_file(url), parsed)
     }
 
     pub(crate) fn keep_account(
@@ -117,7 +117,7 @@ impl Store {
         drop(set_aside(&self.account_file(url), "the CA does not know this account".to_owned()));
     }
 
-    fn read<T>(&self, path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Found<T> {
+    fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Found<T> {
         match fs::read(path) {
             Ok(bytes) => match parse(&bytes) {
                 Ok(value) => Found { value: Some(value), aside: None },
@@ -247,7 +247,7 @@ mod tests {
         let store = Store::new(folder.path());
         let (chain, key) = identity("other.test");
         for half in [
-            &key[..40],
+            key.split_at(40).0,
             "",
             &format!("{key}{chain}"),
             &format!("{}{chain}", identity("n8n.test").1),

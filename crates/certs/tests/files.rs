@@ -1,7 +1,5 @@
 //! Certificates made here, and certificates in files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use gateway_certs::{Error, Identity, LocalAuthority, from_pem};
 
 const NOW: i64 = 1_800_000_000;

@@ -111,8 +111,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let mut needs = Needs::default();
     let hosts = hosts(site, top, session);
     let listen = listening(taken(listen), session);
-    let around_tls = Beside { hosts: hosts.as_ref(), listen: &listen };
-    let tls = tls::tls(tls, top, &around_tls, &mut needs, session);
+    let tls = tls::tls(tls, top, &Beside(hosts.as_ref(), &listen), &mut needs, session);
     let (n8n, endpoints) = n8n_of(taken(n8n), session);
     let networks = networks::compile(networks, answers, &mut needs, session);
     let clients = clients_of(taken(clients), &networks, session);

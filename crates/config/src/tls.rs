@@ -11,11 +11,8 @@ use crate::{
     world::beside,
 };
 
-/// What stands around `tls` in the file.
-pub(crate) struct Beside<'b> {
-    pub(crate) hosts: Option<&'b Hosts>,
-    pub(crate) listen: &'b Listen,
-}
+/// What stands beside `tls` in the file.
+pub(crate) struct Beside<'b>(pub(crate) Option<&'b Hosts>, pub(crate) &'b Listen);
 
 pub(crate) fn tls(
     raw: Option<At<raw::Tls>>,

@@ -17,7 +17,7 @@ pub(crate) fn wanted(acme: &config::Acme, policy: &Policy) -> certs::Wanted {
         acme: Arc::new(certs::Acme {
             email: acme.email.clone(),
             directories: acme.directories.iter().map(directory).collect(),
-            challenges: acme.challenges.iter().map(challenge).collect(),
+            challenges: acme.challenges.iter().copied().map(challenge).collect(),
             dns: acme.dns.as_ref().map(dns),
             key: match acme.key_type {
                 config::KeyType::P256 => certs::KeyKind::P256,
@@ -44,7 +44,7 @@ fn directory(it: &config::Directory) -> certs::Directory {
     }
 }
 
-fn challenge(it: &config::Challenge) -> certs::Challenge {
+fn challenge(it: config::Challenge) -> certs::Challenge {
     match it {
         config::Challenge::TlsAlpn01 => certs::Challenge::TlsAlpn01,
         config::Challenge::Http01 => certs::Challenge::Http01,

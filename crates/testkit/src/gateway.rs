@@ -7,8 +7,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use gateway_certs::Identity;
+use gateway_certs::{Clock, Identity, Keeping};
 use gateway_config::{Answers, Invalid, Settings, System};
 use gateway_edge::{Entry, Handshakes};
 use gateway_ledger::Crowd;
@@ -24,7 +25,10 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Client, FakeN8n, MovedClock, Response, Wire};
+use crate::{
+    Client, FakeN8n, MovedClock, Response, Wire,
+    certified::{Authorities, FakeInternet, Wires},
+};
 
 /// The policy of most tests: the editor for 192.0.2.0/24, everything else at its default.
 pub const POLICY: &str = "\
@@ -60,7 +64,18 @@ impl Gateway {
     ///
     /// The policy's problems.
     pub fn start(policy: &str) -> Result<Self, Invalid> {
-        Self::start_in(tempfile::tempdir().expect("a temporary folder"), policy)
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), policy, None)
+    }
+
+    /// Starts a gateway that gets its certificates from these authorities, which look at challenges
+    /// from 198.51.100.80, a stranger's address.
+    ///
+    /// # Errors
+    ///
+    /// The policy's problems.
+    pub fn start_certified(policy: &str, authorities: &Authorities) -> Result<Self, Invalid> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, policy, Some(authorities))
     }
 
     /// Starts a gateway that can write nothing of what it remembers down, as on a full disk.
@@ -74,7 +89,7 @@ impl Gateway {
         std::fs::create_dir(&state).expect("a folder");
         // SQLite cannot open a folder, and nobody but us takes it away.
         std::fs::create_dir(state.join("state.db")).expect("a folder");
-        Self::start_in(folder, policy)
+        Self::start_in(folder, policy, None)
     }
 
     /// Gives a gateway that was started without it room for its state.
@@ -82,15 +97,23 @@ impl Gateway {
         std::fs::remove_dir(self.folder.path().join("state/state.db")).expect("a folder");
     }
 
-    fn start_in(folder: TempDir, policy: &str) -> Result<Self, Invalid> {
+    fn start_in(
+        folder: TempDir,
+        policy: &str,
+        authorities: Option<&Authorities>,
+    ) -> Result<Self, Invalid> {
         let file = folder.path().join("policy.yaml");
         std::fs::write(&file, policy).expect("a policy file");
         let (log, lines) = Log::memory(Level::Debug);
         let telemetry = move |_: &Settings| {
             Ok(Telemetry::new(Arc::new(Metrics::new("test").expect("sound names")), log))
         };
-        let (world, clock) = (Box::new(System), Arc::new(MovedClock::default()));
-        let reloader = match Reloader::begin(&file, world, Answers::new(), clock, telemetry) {
+        let world = Box::new(System);
+        let clock: Arc<dyn Clock> = match authorities {
+            Some(authorities) => Arc::clone(&authorities.clock),
+            None => Arc::new(MovedClock::default()),
+        };
+        let mut reloader = match Reloader::begin(&file, world, Answers::new(), clock, telemetry) {
             Ok(reloader) => reloader,
             Err(why) => return Err(why.downcast::<Invalid>().expect("a problem of the policy")),
         };
@@ -118,6 +141,15 @@ impl Gateway {
         let tasks = TaskTracker::new();
         let (keeper, until) = (reloader.guard().clone(), stop.clone());
         tasks.spawn(async move { keeper.keep(until).await });
+        if let (Some(authorities), Some(keeper)) = (authorities, reloader.take_keeper()) {
+            let wires = Wires { assembly: assembly.clone(), tasks: tasks.clone() };
+            let stranger = IpAddr::from([198, 51, 100, 80]);
+            for authority in &authorities.all {
+                authority.validator(wires.probe(stranger));
+            }
+            let (internet, until) = (FakeInternet(authorities.all.clone()), stop.clone());
+            tasks.spawn(async move { keeper.work(&internet, &wires, until).await });
+        }
         Ok(Self { n8n, stop, tasks, telemetry, folder, reloader, assembly, log: lines })
     }
 
@@ -162,6 +194,12 @@ impl Gateway {
         Arc::clone(&self.assembly.tls.borrow())
     }
 
+    /// The hold on whoever looks after the certificates.
+    #[must_use]
+    pub fn keeping(&self) -> &Keeping {
+        self.reloader.keeping()
+    }
+
     /// The certificate in use.
     #[must_use]
     pub fn certificate(&self) -> Identity {
@@ -195,7 +233,8 @@ impl Gateway {
         ours
     }
 
-    /// The TLS handshake for `host` over `io`, with `alpn`; the gateway's own authority is trusted.
+    /// The TLS handshake for `host` over `io`, with `alpn`; the gateway's own authority is trusted, or
+    /// the one that is told by [`Gateway::trust`].
     ///
     /// # Errors
     ///
@@ -207,6 +246,15 @@ impl Gateway {
         alpn: &'static str,
     ) -> io::Result<TlsStream<IO>> {
         self.secure_with(io, host, alpn, rustls::DEFAULT_VERSIONS).await
+    }
+
+    /// Trusts `root` from now on, as far as tests shake hands.
+    pub fn trust(&self, root: &CertificateDer<'_>) {
+        let file = self.folder.path().join("state/ca.pem");
+        std::fs::create_dir_all(self.folder.path().join("state")).expect("a folder");
+        let text = BASE64_STANDARD.encode(root);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        std::fs::write(file, pem).expect("a file");
     }
 
     /// The same, with these versions of TLS alone.

@@ -12,15 +12,19 @@
 )]
 
 pub mod authority;
+mod certified;
 mod client;
 mod clock;
 mod fake_n8n;
 mod gateway;
 mod identity;
+mod probe;
 
 pub use authority::FakeAuthority;
+pub use certified::{Authorities, FakeInternet};
 pub use client::{Client, Response};
 pub use clock::MovedClock;
 pub use fake_n8n::{FakeN8n, Seen, Wire};
 pub use gateway::{Gateway, POLICY};
 pub use identity::{Authority, ClientIdentity};
+pub use probe::{Dial, Probe};

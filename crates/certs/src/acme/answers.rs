@@ -119,9 +119,10 @@ impl Drop for Published {
     }
 }
 
-/// The name that a CA asks for when it means `host`: for an address, its name in the reverse zone
-/// (RFC 8738 6).
-fn asked_for(host: &str) -> String {
+/// The name that a CA asks for when it means `host` by tls-alpn-01: for an address, its name in the
+/// reverse zone (RFC 8738 6).
+#[must_use]
+pub fn asked_for(host: &str) -> String {
     match address(host) {
         None => host.to_ascii_lowercase(),
         Some(IpAddr::V4(address)) => {

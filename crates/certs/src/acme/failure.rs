@@ -74,9 +74,10 @@ impl Failure {
 
     /// What a CA says of a challenge that it tried for `host`.
     pub(crate) fn challenge(problem: Option<&Problem>, challenge: Challenge, host: &str) -> Self {
-        let (name, detail) = problem.map_or(("", "the CA says no more".to_owned()), |problem| {
-            (name(problem), detail(problem))
-        });
+        let (name, detail) = match problem {
+            Some(problem) => (name(problem), detail(problem)),
+            None => ("", "the CA says no more".to_owned()),
+        };
         let row = TRIED.iter().find(|(problem, tried, _)| {
             *problem == name && tried.is_none_or(|tried| tried == challenge)
         });
@@ -135,7 +136,7 @@ pub(crate) fn name(problem: &Problem) -> &str {
 }
 
 /// The CA's own words, as long as a line may be.
-fn detail(problem: &Problem) -> String {
+pub(crate) fn detail(problem: &Problem) -> String {
     let own = problem.detail.as_deref().unwrap_or_default();
     let parts = problem.subproblems.iter().filter_map(|it| it.detail.as_deref());
     let words: Vec<&str> = std::iter::once(own).chain(parts).filter(|it| !it.is_empty()).collect();

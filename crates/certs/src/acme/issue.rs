@@ -4,15 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use instant_acme::{
-    AuthorizationStatus, CertificateIdentifier, ChallengeStatus, Error as AcmeError, Identifier,
-    NewOrder, Order, OrderStatus, Problem, RevocationReason, RevocationRequest,
+    CertificateIdentifier, Error as AcmeError, Identifier, NewOrder, Order, OrderStatus, Problem,
+    RevocationReason, RevocationRequest,
 };
 use rustls_pki_types::CertificateDer;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Acme, Challenge, Challenges, Desk, Directory, Failure, Kind, Published, address,
-    directory::again, dns::Record as TxtRecord,
+    Acme, Challenge, Challenges, Desk, Directory, Failure, Kind, address, directory::again,
+    failure::detail, show::show,
 };
 use crate::{
     key::signing_request,
@@ -43,14 +43,17 @@ pub(crate) struct Issued {
 }
 
 /// How long a CA may take to try a challenge, and to issue. Let's Encrypt takes seconds.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The first and the longest pause between two looks at what a CA does.
-const FIRST_LOOK: Duration = Duration::from_millis(250);
+pub(super) const FIRST_LOOK: Duration = Duration::from_millis(250);
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// How long an order is worth taking up again, in seconds. Let's Encrypt's live for a week.
 const STILL_OPEN: i64 = 86_400;
+
+/// How often an order is taken up again before another one is made.
+const TRIES: u32 = 8;
 
 /// Gets a certificate, trying one challenge after the other.
 pub(crate) async fn issue(
@@ -85,7 +88,7 @@ async fn order(
     record: &mut Record,
     challenge: Challenge,
 ) -> Result<Issued, Failure> {
-    let (mut order, key) = match take_up(errand, desk, record).await {
+    let (mut order, key) = match take_up(errand, desk, record).await? {
         Some(open) => open,
         None => make(errand, desk, record).await?,
     };
@@ -100,19 +103,30 @@ async fn order(
 }
 
 /// The order that was not finished the last time, if there is one here and it still can be.
-async fn take_up(errand: Errand<'_>, desk: &Desk, record: &mut Record) -> Option<(Order, String)> {
-    let of_here = |open: &OpenOrder| open.directory == errand.directory.url;
-    let OpenOrder { url, key, made, .. } = record.order.take_if(|open| of_here(open))?;
-    if !(0..STILL_OPEN).contains(&(errand.now - made)) {
-        return None;
+async fn take_up(
+    errand: Errand<'_>,
+    desk: &Desk,
+    record: &mut Record,
+) -> Result<Option<(Order, String)>, Failure> {
+    let of_here = |open: &&mut OpenOrder| open.directory == errand.directory.url;
+    let Some(open) = record.order.as_mut().filter(of_here) else { return Ok(None) };
+    open.tries += 1;
+    if open.tries <= TRIES && (0..STILL_OPEN).contains(&(errand.now - open.made)) {
+        let found = again!(desk.account.order(open.url.clone()).await);
+        match found.map_err(|why| desk.failure(&why)) {
+            Ok(mut order) => {
+                if order.state().status != OrderStatus::Invalid {
+                    return Ok(Some((order, open.key.clone())));
+                }
+            }
+            Err(failure) if matches!(failure.kind, Kind::Unreachable | Kind::RateLimited) => {
+                return Err(failure);
+            }
+            Err(_) => {}
+        }
     }
-    let mut order = desk.account.order(url.clone()).await.ok()?;
-    if order.state().status == OrderStatus::Invalid {
-        return None;
-    }
-    record.order =
-        Some(OpenOrder { directory: errand.directory.url.clone(), url, key: key.clone(), made });
-    Some((order, key))
+    record.order = None;
+    Ok(None)
 }
 
 async fn make(
@@ -151,6 +165,7 @@ async fn make(
         url: order.url().to_owned(),
         key: key.clone(),
         made: errand.now,
+        tries: 0,
     });
     // Without it a killed process orders again: that is a pity and no reason to stop.
     if let Err(why) = errand.store.keep_record(errand.host, record) {
@@ -198,7 +213,14 @@ async fn finish(
                 }
                 OrderStatus::Valid => {
                     let fetched = again!(order.certificate().await);
-                    let fetched = fetched.map_err(|why| desk.failure(&why))?;
+                    // What is no certificate now will not be one later.
+                    let fetched = fetched.map_err(|why| match why {
+                        AcmeError::Str(_) => {
+                            let words = format!("{} issued what cannot be used: {why}", desk.name);
+                            Failure::new(Kind::Order, words)
+                        }
+                        why => desk.failure(&why),
+                    })?;
                     if let Some(chain) = fetched {
                         return Ok(chain);
                     }
@@ -224,154 +246,14 @@ fn given_up(desk: &Desk, problem: Option<&Problem>) -> Failure {
     match failure {
         Some(failure) if failure.kind != Kind::Account => failure,
         Some(_) | None => {
-            let said = problem.and_then(|it| it.detail.as_deref()).unwrap_or("it does not say why");
+            let said = problem.map_or_else(|| "it does not say why".to_owned(), detail);
             Failure::new(Kind::Order, format!("{} gave the order up ({said})", desk.name))
         }
     }
 }
 
-/// Shows control of the host, unless the CA still knows it from lately. An order for one host has
-/// one authorization.
-async fn show(
-    errand: Errand<'_>,
-    desk: &Desk,
-    order: &mut Order,
-    challenge: Challenge,
-) -> Result<Option<Challenge>, Failure> {
-    let fetched = again!(order.authorizations().next().await.transpose().map(drop));
-    fetched.map_err(|why| desk.failure(&why))?;
-    let Some(step) = Step::begin(errand, desk, order, challenge).await? else { return Ok(None) };
-    let tried = step.run(order).await;
-    step.end().await;
-    tried.map(|()| Some(challenge))
-}
-
-/// An authorization that is being shown.
-struct Step<'a> {
-    errand: Errand<'a>,
-    desk: &'a Desk,
-    challenge: Challenge,
-    _published: Option<Published>,
-    txt: Option<TxtRecord<'a>>,
-}
-
-impl<'a> Step<'a> {
-    /// Publishes the answer; nothing if the authorization is valid already.
-    async fn begin(
-        errand: Errand<'a>,
-        desk: &'a Desk,
-        order: &mut Order,
-        challenge: Challenge,
-    ) -> Result<Option<Self>, Failure> {
-        let mut all = order.authorizations();
-        let first = all.next().await.transpose().map_err(|why| desk.failure(&why))?;
-        let Some(mut authorization) = first else { return Ok(None) };
-        if authorization.status == AuthorizationStatus::Valid {
-            return Ok(None);
-        }
-        let not_offered = || {
-            let words = format!("{} does not offer {} here", desk.name, challenge.name());
-            Failure::new(Kind::Challenge, words)
-        };
-        let handle = authorization.challenge(challenge.kind()).ok_or_else(not_offered)?;
-        let answer = handle.key_authorization();
-        let ours = |why: String| Failure::new(Kind::Ours, why);
-        let (mut published, mut txt) = (None, None);
-        match challenge {
-            Challenge::Http01 => {
-                published = Some(errand.challenges.publish_file(&handle.token, answer.as_str()));
-            }
-            Challenge::TlsAlpn01 => {
-                let digest = answer.digest();
-                let shown = errand.challenges.publish_certificate(errand.host, digest.as_ref());
-                published = Some(shown.map_err(|why| ours(chain(&why)))?);
-            }
-            Challenge::Dns01 => {
-                let dns = errand.acme.dns.as_ref();
-                let dns = dns.ok_or_else(|| ours("`tls.acme.dns` is missing".to_owned()))?;
-                let record = TxtRecord::publish(dns, errand.host, &answer.dns_value()).await;
-                let unpublished =
-                    |why: super::DnsError| Failure::new(Kind::Challenge, why.to_string());
-                txt = Some(record.map_err(unpublished)?);
-            }
-        }
-        Ok(Some(Self { errand, desk, challenge, _published: published, txt }))
-    }
-
-    /// Lets the CA look, and waits for what it says.
-    async fn run(&self, order: &mut Order) -> Result<(), Failure> {
-        let ready = again!(self.set_ready(order).await);
-        ready.map_err(|why| self.refused(&why))?;
-        let decided = async {
-            let mut pause = FIRST_LOOK;
-            loop {
-                let said = again!(self.said(order).await);
-                match said.map_err(|why| self.desk.failure(&why))? {
-                    (AuthorizationStatus::Valid, _) => return Ok(()),
-                    (AuthorizationStatus::Pending, None) => {}
-                    (_, problem) => {
-                        let (challenge, host) = (self.challenge, self.errand.host);
-                        return Err(Failure::challenge(problem.as_ref(), challenge, host));
-                    }
-                }
-                wait(&mut pause, self.desk).await;
-            }
-        };
-        let late = |_| {
-            let words = format!("{} did not look within {} s", self.desk.name, PATIENCE.as_secs());
-            Failure::new(Kind::Challenge, words)
-        };
-        timeout(PATIENCE, decided).await.map_err(late)?
-    }
-
-    async fn set_ready(&self, order: &mut Order) -> Result<(), AcmeError> {
-        let mut all = order.authorizations();
-        let Some(mut authorization) = all.next().await.transpose()? else { return Ok(()) };
-        match authorization.challenge(self.challenge.kind()) {
-            Some(mut handle) if handle.status == ChallengeStatus::Pending => {
-                handle.set_ready().await
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// How the CA finds the authorization, and what is wrong with the challenge.
-    async fn said(
-        &self,
-        order: &mut Order,
-    ) -> Result<(AuthorizationStatus, Option<Problem>), AcmeError> {
-        let mut all = order.authorizations();
-        let Some(mut authorization) = all.next().await.transpose()? else {
-            return Ok((AuthorizationStatus::Invalid, None));
-        };
-        let state = authorization.refresh().await?;
-        let kind = self.challenge.kind();
-        let tried = state.challenges.iter().find(|it| it.r#type == kind);
-        Ok((state.status, tried.and_then(|it| it.error.clone())))
-    }
-
-    /// A CA may refuse a challenge as soon as it hears of it.
-    fn refused(&self, error: &AcmeError) -> Failure {
-        let failure = self.desk.failure(error);
-        match (error, failure.kind) {
-            (_, Kind::RateLimited | Kind::Account) => failure,
-            (AcmeError::Api(problem), _) => {
-                Failure::challenge(Some(problem), self.challenge, self.errand.host)
-            }
-            _ => failure,
-        }
-    }
-
-    /// Takes the answer back.
-    async fn end(self) {
-        if let Some(record) = self.txt {
-            record.withdraw().await;
-        }
-    }
-}
-
 /// Waits a little longer each time, and as long as the CA asks for, within reason.
-async fn wait(pause: &mut Duration, desk: &Desk) {
+pub(super) async fn wait(pause: &mut Duration, desk: &Desk) {
     let asked = desk.retry_after().map(Duration::from_secs).unwrap_or_default();
     sleep(asked.clamp(*pause, LONGEST_LOOK)).await;
     *pause = (*pause * 2).min(LONGEST_LOOK);

@@ -118,7 +118,7 @@ impl Keeper {
     fn leave_alone(&mut self, at: usize, directory: &Directory) -> Result<(), Failure> {
         let now = self.clock.now();
         let Some(host) = self.hosts.get_mut(at) else { return Ok(()) };
-        host.record.limited.retain(|_, until| *until > now);
+        host.record.limited.retain(|_, until| (1..=LONGEST_LIMIT).contains(&(*until - now)));
         let Some(until) = host.record.limited.get(&directory.name) else { return Ok(()) };
         let minutes = (until - now + 59) / 60;
         let words = format!("{} has been asked too often: not for {minutes} min", directory.name);
@@ -156,7 +156,7 @@ impl Keeper {
 
     /// What a CA has issued is looked at before it takes the place of anything.
     fn examine(
-        &mut self,
+        &self,
         at: usize,
         issued: Issued,
         directory: &str,
@@ -252,7 +252,7 @@ impl Keeper {
             let soonest = record.limited.values().min().map_or(0, |until| until - now);
             wait = wait.max(soonest);
         }
-        record.not_before = Some(now + wait);
+        (record.failed, record.not_before) = (Some(now), Some(now + wait));
         record.under_way = false;
         let words: Vec<&str> = failures.iter().map(|(_, it)| it.words.as_str()).collect();
         let words = words.join("; then ");

@@ -41,7 +41,7 @@ impl Host {
 
     /// Whether a certificate is to be got now.
     pub(super) fn is_due(&self, acme: &Acme, now: i64) -> bool {
-        if self.record.not_before.is_some_and(|then| now < then) {
+        if self.record.waits(now).is_some() {
             return false;
         }
         // One of a CA that is not asked any more, of its staging directory for one, is replaced.
@@ -52,10 +52,10 @@ impl Host {
 
     /// When something may be due next, if that is known.
     pub(super) fn next(&self, now: i64) -> Option<i64> {
-        match (self.record.not_before, self.plan()) {
-            (Some(then), _) if then > now => Some(then),
-            (_, Some(plan)) => Some(plan.at),
-            (_, None) => Some(now),
+        match (self.record.waits(now), self.plan()) {
+            (Some(then), _) => Some(then),
+            (None, Some(plan)) => Some(plan.at),
+            (None, None) => Some(now),
         }
     }
 
@@ -81,7 +81,7 @@ impl Host {
             source,
         });
         let planned = renewal.as_ref().map(|it| it.at);
-        let next = self.record.not_before.filter(|then| *then > now).or(planned);
+        let next = self.record.waits(now).or(planned);
         Standing {
             host: self.name.clone(),
             state: match (temporary, identity.not_after > now) {
@@ -110,11 +110,6 @@ impl Record {
     /// Takes down that this is a new process. An attempt that the last one did not end counts as
     /// failed, or a machine that dies of it again and again would order again and again.
     pub(super) fn woke(&mut self, now: i64, host: &str) {
-        // A clock that was ahead must not keep this from its work.
-        let longest = now + back_off(u32::MAX, None, "") * 2;
-        if self.not_before.is_some_and(|then| then > longest) {
-            self.not_before = None;
-        }
         self.limited.retain(|_, until| *until > now && *until - now < LONGEST_LIMIT);
         if !std::mem::take(&mut self.under_way) {
             return;
@@ -122,13 +117,21 @@ impl Record {
         self.failures = self.failures.saturating_add(1);
         // What has been ordered can be fetched; that costs the CA nothing.
         if self.order.is_none() || self.failures > WAKINGS {
+            self.failed = Some(now);
             self.not_before = Some(now + back_off(self.failures, None, host));
         }
     }
 
+    /// Before when nothing is tried. What was written when the clock was ahead does not count.
+    fn waits(&self, now: i64) -> Option<i64> {
+        let failed = self.failed.is_some_and(|failed| failed <= now);
+        self.not_before.filter(|then| failed && *then > now)
+    }
+
     /// Forgets what went wrong, but not what a CA has asked for.
     pub(super) fn forgive(&mut self) {
-        (self.failures, self.not_before, self.last_error) = (0, None, None);
+        (self.failures, self.failed, self.not_before) = (0, None, None);
+        self.last_error = None;
         self.failing.clear();
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) failures: u32,
     /// What was wrong the last time.
     pub(crate) last_error: Option<String>,
+    /// When the last attempt failed, in seconds since 1970.
+    pub(crate) failed: Option<i64>,
     /// Before when nothing is tried, in seconds since 1970.
     pub(crate) not_before: Option<i64>,
     /// Whether an attempt has begun and nobody has told its end.
@@ -45,6 +47,9 @@ pub(crate) struct OpenOrder {
     pub(crate) key: String,
     /// When it was made, in seconds since 1970.
     pub(crate) made: i64,
+    /// How often it was taken up again.
+    #[serde(default)]
+    pub(crate) tries: u32,
 }
 
 impl std::fmt::Debug for OpenOrder {

@@ -6,8 +6,8 @@ use gateway_policy::{Hosts, Place};
 
 use super::Beside;
 use crate::{
-    Acme, Challenge, Directory, Dns, Eab, KeyType, Needs, Publisher, Rfc2136, Secret, SecretBytes,
-    TsigAlgorithm, TsigKey,
+    Acme, Challenge, Directory, Dns, Eab, KeyType, Listen, Needs, Publisher, Rfc2136, Secret,
+    SecretBytes, TsigAlgorithm, TsigKey,
     at::{At, OneOrMany},
     compile::required,
     de::Session,
@@ -44,6 +44,7 @@ pub(super) fn acme(
     needs: &mut Needs,
     session: &Session<'_>,
 ) -> Option<Acme> {
+    let Beside(hosts, listen) = around;
     let raw::Acme { email, directories, challenges, dns, profile, key_type } = raw;
     let email = email_of(email, place, session);
     let profile = profile.and_then(|it| it.value);
@@ -52,9 +53,9 @@ pub(super) fn acme(
         Some(dns) => Some(dns_of(dns.value?, dns.place, session)?),
         None => None,
     };
-    let challenges = challenges_of(challenges, dns.as_ref(), place, around, session);
-    let directories = with_profiles(directories?, profile.as_ref(), around.hosts);
-    warn_of_private_hosts(&directories, place, around.hosts, session);
+    let challenges = challenges_of(challenges, dns.as_ref(), place, listen, session);
+    let directories = with_profiles(directories?, profile.as_ref(), *hosts);
+    warn_of_private_hosts(&directories, place, *hosts, session);
     Some(Acme {
         email: email?,
         directories,
@@ -220,7 +221,7 @@ fn challenges_of(
     raw: Option<At<OneOrMany<raw::Challenge>>>,
     dns: Option<&Dns>,
     place: Place,
-    around: &Beside<'_>,
+    listen: &Listen,
     session: &Session<'_>,
 ) -> Option<Vec<Challenge>> {
     let written = raw.as_ref().map_or(place, |raw| raw.place);
@@ -239,7 +240,7 @@ fn challenges_of(
         let hint = Some("challenges: [dns-01]".to_owned());
         session.warning(written, "`dns` is not used without dns-01", hint);
     }
-    if around.listen.http.is_empty() {
+    if listen.http.is_empty() {
         challenges.retain(|it| *it != Challenge::Http01);
     }
     if challenges.is_empty() {

@@ -11,7 +11,10 @@ use crate::control::Order;
 
 impl Desk {
     pub(super) async fn certificates(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let stopping = || text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        let stopping = || {
+            let why = "broken off: the policy has changed, or the gateway stops; ask again\n";
+            text(StatusCode::SERVICE_UNAVAILABLE, why)
+        };
         let host = query(request, "host");
         let done = match (request.method(), request.uri().path()) {
             (&Method::GET, "/certificates") => {

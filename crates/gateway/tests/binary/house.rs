@@ -97,10 +97,19 @@ impl House {
     }
 
     pub(crate) fn start_with(more: &str, prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::start_as(|policy| policy + more, prepare)
+    }
+
+    /// With the policy as `change` leaves it.
+    pub(crate) fn start_as(
+        change: impl FnOnce(String) -> String,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let https = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let admin = folder.path().join("admin.sock").display().to_string();
-        let policy = Self::policy(https.port(), fake_n8n(), more).replace("ADMIN", &admin);
+        let policy = Self::policy(https.port(), fake_n8n(), "").replace("ADMIN", &admin);
+        let policy = change(policy);
         fs::write(folder.path().join("policy.yaml"), policy).unwrap();
         let mut command = binary();
         command.arg("run").arg("--config").arg(folder.path().join("policy.yaml"));

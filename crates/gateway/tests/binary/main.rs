@@ -10,6 +10,7 @@
 )]
 
 mod bans;
+mod certs;
 mod commands;
 mod house;
 mod running;
