@@ -25,7 +25,7 @@ use self::{
 use crate::{
     Clock, Internet, Mirror, Served, Wanted,
     acme::{Accounts, Failure, Kind, revoke},
-    store::{SetAside, Store, chain},
+    store::{Record, SetAside, Store, chain},
 };
 
 /// Looks after the certificates of the hosts that are wanted.
@@ -175,10 +175,7 @@ impl Keeper {
 
     /// Reads what the store knows of a host.
     fn meet(&self, name: &str) -> Host {
-        let found = self.store.record(name);
-        self.say_aside(found.aside);
-        let mut record = found.value.unwrap_or_default();
-        record.woke(self.clock.now(), name);
+        let record = self.remembered(name);
         let shown = self.served.of(name).filter(|shown| !shown.temporary);
         Host {
             name: name.to_owned(),
@@ -190,8 +187,17 @@ impl Keeper {
         }
     }
 
+    fn remembered(&self, name: &str) -> Record {
+        let found = self.store.record(name);
+        self.say_aside(found.aside);
+        let mut record = found.value.unwrap_or_default();
+        record.woke(self.clock.now(), name);
+        record
+    }
+
     /// Does for each host what is due.
     async fn round(&mut self, means: Means<'_>) {
+        let followed = !self.ours;
         match self.store.is_ours() {
             Ok(ours) => self.ours = ours,
             // It may be wrong for a while; without the lock there is still only this process.
@@ -199,6 +205,9 @@ impl Keeper {
                 self.complain(&chain(&why));
                 self.ours = true;
             }
+        }
+        if self.ours && followed {
+            self.take_over();
         }
         for at in 0..self.hosts.len() {
             if !self.ours {
@@ -227,6 +236,19 @@ impl Keeper {
         };
         self.publish();
         done
+    }
+
+    /// Begins to order, with all that whoever did so before has written down.
+    fn take_over(&mut self) {
+        for at in 0..self.hosts.len() {
+            self.follow(at);
+            if let Some(name) = self.hosts.get(at).map(|it| it.name.clone()) {
+                let record = self.remembered(&name);
+                if let Some(host) = self.hosts.get_mut(at) {
+                    host.record = record;
+                }
+            }
+        }
     }
 
     /// Serves what another gateway has got.

@@ -8,7 +8,10 @@ use instant_acme::{
     RevocationReason, RevocationRequest,
 };
 use rustls_pki_types::CertificateDer;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 
 use super::{
     Acme, Challenge, Challenges, Desk, Directory, Failure, Kind, address, directory::again,
@@ -135,7 +138,11 @@ async fn make(
     record: &mut Record,
 ) -> Result<(Order, String), Failure> {
     let ours = |why: &crate::Error| Failure::new(Kind::Ours, chain(why));
-    let key = errand.acme.key.generate().map_err(|why| ours(&why))?.serialize_pem();
+    // RSA takes its time, and there is only one thread here.
+    let kind = errand.acme.key;
+    let made = spawn_blocking(move || kind.generate().map(|key| key.serialize_pem())).await;
+    let made = made.map_err(|why| Failure::new(Kind::Ours, why.to_string()))?;
+    let key = made.map_err(|why| ours(&why))?;
     let identifiers = [match address(errand.host) {
         Some(address) => Identifier::Ip(address),
         None => Identifier::Dns(errand.host.to_owned()),
