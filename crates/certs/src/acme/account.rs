@@ -85,7 +85,7 @@ impl Accounts<'_> {
             let failure = Failure::of(&why, &directory.name);
             match (failure.kind, external.is_some()) {
                 // There is no account yet: what is not authorized is what it is bound to.
-                (Kind::Account, true) => Failure::new(
+                (Kind::Unauthorized, true) => Failure::new(
                     Kind::Refused,
                     format!("{}: are `key_id` and `hmac_key` right?", failure.words),
                 ),

@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     RateLimited,
     /// The CA does not know the account, or not any more.
     Account,
+    /// The CA does not let the account do this. It may have closed it.
+    Unauthorized,
     /// The order is of no use any more.
     Order,
     /// The CA could not be reached or did not answer as a CA does.
@@ -50,6 +52,10 @@ impl Failure {
     pub(crate) fn of(error: &Acme, directory: &str) -> Self {
         match error {
             Acme::Api(problem) => Self::said(problem, directory),
+            // What was kept is no key.
+            Acme::KeyRejected | Acme::Crypto => {
+                Self::new(Kind::Account, format!("the account at {directory} cannot be used"))
+            }
             Acme::Unsupported(what) => {
                 Self::new(Kind::Refused, format!("{directory} does not know {what}"))
             }
@@ -92,7 +98,7 @@ impl Failure {
 #[rustfmt::skip]
 const SAID: [(&str, Kind, &str); 18] = [
     ("accountDoesNotExist", Kind::Account, "does not know the account"),
-    ("unauthorized", Kind::Account, "has closed the account, or does not let it order"),
+    ("unauthorized", Kind::Unauthorized, "does not let the account do this"),
     ("externalAccountRequired", Kind::Refused, "wants an account of its own: give `eab: { key_id: …, hmac_key: … }` to this directory"),
     ("invalidContact", Kind::Refused, "does not take the address in `tls.acme.email`"),
     ("unsupportedContact", Kind::Refused, "does not take the address in `tls.acme.email`"),

@@ -14,8 +14,10 @@ use tokio::{
 };
 
 use super::{
-    Acme, Challenge, Challenges, Desk, Directory, Failure, Kind, address, directory::again,
-    failure::detail, show::show,
+    Acme, Challenge, Challenges, Desk, Directory, Failure, Kind, address,
+    directory::again,
+    failure::{detail, name},
+    show::show,
 };
 use crate::{
     key::signing_request,
@@ -32,7 +34,16 @@ pub(crate) struct Errand<'a> {
     pub(crate) replaces: Option<&'a CertificateDer<'static>>,
     pub(crate) challenges: &'a Arc<Challenges>,
     pub(crate) store: &'a Store,
+    /// Whether nobody will ever trust what is issued.
+    pub(crate) rehearsal: bool,
     pub(crate) now: i64,
+}
+
+impl Errand<'_> {
+    /// Whether the CA counts challenges that fail: not where failing is what it is for.
+    fn counted(&self) -> bool {
+        !self.rehearsal
+    }
 }
 
 /// What an order brought.
@@ -64,6 +75,7 @@ pub(crate) async fn issue(
     desk: &Desk,
     record: &mut Record,
 ) -> Result<Issued, Failure> {
+    let url = errand.directory.url.as_str();
     let fitting = |it: &Challenge| it.fits(errand.host);
     let mut challenges: Vec<_> = errand.acme.challenges.iter().copied().filter(fitting).collect();
     // What did it the last time does it again.
@@ -71,8 +83,17 @@ pub(crate) async fn issue(
     let none = format!("no challenge of the policy can show control of {}", errand.host);
     let mut last = Failure::new(Kind::Ours, none);
     for challenge in challenges {
+        if let Some(left) = errand.counted().then(|| record.must_rest(url, errand.now)).flatten() {
+            if last.kind != Kind::Challenge {
+                let words = "challenges failed there too often: not for";
+                last = Failure::new(Kind::RateLimited, format!("{words} {} min", left / 60 + 1));
+                last.retry_after = left.try_into().ok();
+            }
+            break;
+        }
         match order(errand, desk, record, challenge).await {
             Err(failure) if failure.kind == Kind::Challenge => {
+                record.lost.entry(url.to_owned()).or_default().push(errand.now);
                 let words = match last.kind {
                     Kind::Challenge => format!("{}; {}", last.words, failure.words),
                     _ => failure.words,
@@ -99,7 +120,9 @@ async fn order(
     match &done {
         // It may come to its end yet: the CA is asked for the same order again.
         Err(failure) if matches!(failure.kind, Kind::Unreachable | Kind::RateLimited) => {}
-        Ok(_) | Err(_) => record.order = None,
+        // It stays until the certificate is written down.
+        Ok(_) => {}
+        Err(_) => drop(record.orders.remove(&errand.directory.url)),
     }
     let (chain, used) = done?;
     Ok(Issued { chain, key, challenge: used })
@@ -111,10 +134,11 @@ async fn take_up(
     desk: &Desk,
     record: &mut Record,
 ) -> Result<Option<(Order, String)>, Failure> {
-    let of_here = |open: &&mut OpenOrder| open.directory == errand.directory.url;
-    let Some(open) = record.order.as_mut().filter(of_here) else { return Ok(None) };
+    let Some(open) = record.orders.get_mut(&errand.directory.url) else { return Ok(None) };
     open.tries += 1;
-    if open.tries <= TRIES && (0..STILL_OPEN).contains(&(errand.now - open.made)) {
+    let age = errand.now.saturating_sub(open.made);
+    let same = open.profile == errand.directory.profile && open.key_kind == errand.acme.key.name();
+    if same && open.tries <= TRIES && (0..STILL_OPEN).contains(&age) {
         let found = again!(desk.account.order(open.url.clone()).await);
         match found.map_err(|why| desk.failure(&why)) {
             Ok(mut order) => {
@@ -128,7 +152,7 @@ async fn take_up(
             Err(_) => {}
         }
     }
-    record.order = None;
+    record.orders.remove(&errand.directory.url);
     Ok(None)
 }
 
@@ -167,13 +191,15 @@ async fn make(
         made = again!(desk.account.new_order(&plain).await);
     }
     let order = made.map_err(|why| desk.failure(&why))?;
-    record.order = Some(OpenOrder {
-        directory: errand.directory.url.clone(),
+    let open = OpenOrder {
         url: order.url().to_owned(),
         key: key.clone(),
+        profile: errand.directory.profile.clone(),
+        key_kind: errand.acme.key.name().to_owned(),
         made: errand.now,
         tries: 0,
-    });
+    };
+    record.orders.insert(errand.directory.url.clone(), open);
     // Without it a killed process orders again: that is a pity and no reason to stop.
     if let Err(why) = errand.store.keep_record(errand.host, record) {
         tracing::warn!(error = %chain(&why), "the order could not be written down");
@@ -188,7 +214,7 @@ fn not_for_replacing(error: &AcmeError) -> bool {
     match error {
         AcmeError::Unsupported(_) => true,
         AcmeError::Api(problem) => {
-            let said = super::failure::name(problem);
+            let said = name(problem);
             matches!(said, "alreadyReplaced" | "malformed" | "unauthorized" | "notFound")
         }
         AcmeError::Other(why) => why.to_string().contains("replaces"),
@@ -215,8 +241,11 @@ async fn finish(
             let state = again!(order.refresh().await.map(|state| state.status));
             match state.map_err(|why| desk.failure(&why))? {
                 OrderStatus::Ready => {
-                    let done = again!(order.finalize_csr(&request).await);
-                    done.map_err(|why| desk.failure(&why))?;
+                    match again!(order.finalize_csr(&request).await) {
+                        // It is on its way already.
+                        Err(AcmeError::Api(problem)) if name(&problem) == "orderNotReady" => {}
+                        done => done.map_err(|why| desk.failure(&why))?,
+                    }
                 }
                 OrderStatus::Valid => {
                     let fetched = again!(order.certificate().await);
@@ -251,7 +280,7 @@ async fn finish(
 fn given_up(desk: &Desk, problem: Option<&Problem>) -> Failure {
     let failure = problem.map(|problem| desk.failure(&AcmeError::Api(problem.clone())));
     match failure {
-        Some(failure) if failure.kind != Kind::Account => failure,
+        Some(failure) if failure.kind != Kind::Unauthorized => failure,
         Some(_) | None => {
             let said = problem.map_or_else(|| "it does not say why".to_owned(), detail);
             Failure::new(Kind::Order, format!("{} gave the order up ({said})", desk.name))
@@ -273,6 +302,8 @@ pub(crate) async fn revoke(
     reason: RevocationReason,
 ) -> Result<(), Failure> {
     let request = RevocationRequest { certificate, reason: Some(reason) };
-    let revoked = again!(desk.account.revoke(&request).await);
-    revoked.map_err(|why| desk.failure(&why))
+    match again!(desk.account.revoke(&request).await) {
+        Err(AcmeError::Api(problem)) if name(&problem) == "alreadyRevoked" => Ok(()),
+        revoked => revoked.map_err(|why| desk.failure(&why)),
+    }
 }
