@@ -106,10 +106,12 @@ impl<'a> Step<'a> {
                         return Err(Failure::challenge(problem.as_ref(), challenge, host));
                     }
                     Said::Waiting if words < WORDS => {
-                        words += 1;
-                        let ready = again!(self.set_ready(order).await);
-                        if let Err(why @ AcmeError::Api(_)) = ready {
-                            return Err(self.refused(&why));
+                        match again!(self.set_ready(order).await) {
+                            // It has heard, and may call it pending until it has looked. Who says
+                            // it twice is looked at twice, and the second time finds nothing.
+                            Ok(()) => words = WORDS,
+                            Err(why @ AcmeError::Api(_)) => return Err(self.refused(&why)),
+                            Err(_) => words += 1,
                         }
                     }
                     Said::Waiting | Said::Looking => {}
