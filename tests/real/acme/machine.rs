@@ -106,6 +106,9 @@ async fn two_on_one_folder_order_once() {
     step("the one that orders renews for both");
     let [first, second] = [renew(&one, HOST).await, renew(&two, HOST).await];
     assert_ne!(first.0, second.0, "{first:?} {second:?}");
+    // Whoever does not order looks now and then what the other one got, and when it is asked.
+    let follower = if first.0 { &two } else { &one };
+    assert!(!renew(follower, HOST).await.0);
     for gateway in [&one, &two] {
         another(gateway.port(), HOST, &seen).await;
     }
