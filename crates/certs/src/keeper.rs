@@ -64,6 +64,9 @@ const ORDERS: usize = 16;
 /// gateway on the store may have got a certificate.
 const LOOK: Duration = Duration::from_secs(300);
 
+/// How often it is looked what another gateway on the store has got.
+const FOLLOW: Duration = Duration::from_secs(10);
+
 /// How long an attempt for one host may take in all.
 const ATTEMPT: Duration = Duration::from_secs(1800);
 
@@ -175,7 +178,10 @@ impl Keeper {
 
     /// Reads what the store knows of a host.
     fn meet(&self, name: &str) -> Host {
-        let record = self.remembered(name);
+        // Another gateway may be at it: what became of an attempt is told when it is this one's turn.
+        let found = self.store.record(name);
+        self.say_aside(found.aside);
+        let record = found.value.unwrap_or_default();
         let shown = self.served.of(name).filter(|shown| !shown.temporary);
         Host {
             name: name.to_owned(),
@@ -306,6 +312,9 @@ impl Keeper {
     /// How long nothing is due.
     fn pause(&self) -> Duration {
         let now = self.clock.now();
+        if !self.ours {
+            return FOLLOW;
+        }
         let next = self.hosts.iter().filter_map(|host| host.next(now)).min();
         let left =
             next.map_or(LOOK, |next| Duration::from_secs((next - now).max(1).unsigned_abs()));

@@ -229,7 +229,23 @@ async fn finish(
     key: &str,
     challenge: Challenge,
 ) -> Result<(String, Option<Challenge>), Failure> {
-    let used = show(errand, desk, order, challenge).await?;
+    // A CA may look more than once: the answer stays until it has issued.
+    let step = show(errand, desk, order, challenge).await?;
+    let used = step.is_some().then_some(challenge);
+    let certificate = fetch(errand, desk, order, key).await;
+    if let Some(step) = step {
+        step.end().await;
+    }
+    Ok((certificate?, used))
+}
+
+/// Asks for the certificate, and waits for it.
+async fn fetch(
+    errand: Errand<'_>,
+    desk: &Desk,
+    order: &mut Order,
+    key: &str,
+) -> Result<String, Failure> {
     let request = {
         let ours = |why: String| Failure::new(Kind::Ours, why);
         let key = rcgen::KeyPair::from_pem(key).map_err(|why| ours(why.to_string()))?;
@@ -271,8 +287,7 @@ async fn finish(
         let words = format!("{} did not issue within {} s", desk.name, PATIENCE.as_secs());
         Failure::new(Kind::Unreachable, words)
     };
-    let certificate = timeout(PATIENCE, certificate).await.map_err(late)??;
-    Ok((certificate, used))
+    timeout(PATIENCE, certificate).await.map_err(late)?
 }
 
 /// What a CA says of an order that it gave up. That is about the order: where something is not

@@ -15,20 +15,24 @@ use super::{
 };
 use crate::store::chain;
 
-/// Shows control of the host, unless the CA still knows it from lately. An order for one host has
-/// one authorization.
-pub(super) async fn show(
-    errand: Errand<'_>,
-    desk: &Desk,
+/// Shows control of the host, unless the CA still knows it from lately; the answer stays published
+/// until what is given back has ended. An order for one host has one authorization.
+pub(super) async fn show<'a>(
+    errand: Errand<'a>,
+    desk: &'a Desk,
     order: &mut Order,
     challenge: Challenge,
-) -> Result<Option<Challenge>, Failure> {
+) -> Result<Option<Step<'a>>, Failure> {
     let fetched = again!(order.authorizations().next().await.transpose().map(drop));
     fetched.map_err(|why| desk.failure(&why))?;
     let Some(step) = Step::begin(errand, desk, order, challenge).await? else { return Ok(None) };
-    let tried = step.run(order).await;
-    step.end().await;
-    tried.map(|()| Some(challenge))
+    match step.run(order).await {
+        Ok(()) => Ok(Some(step)),
+        Err(failure) => {
+            step.end().await;
+            Err(failure)
+        }
+    }
 }
 
 /// How a CA finds an authorization.
@@ -49,7 +53,7 @@ const WORDS: u32 = 3;
 const LOST: Duration = Duration::from_secs(10);
 
 /// An authorization that is being shown.
-struct Step<'a> {
+pub(super) struct Step<'a> {
     errand: Errand<'a>,
     desk: &'a Desk,
     challenge: Challenge,
@@ -186,7 +190,7 @@ impl<'a> Step<'a> {
     }
 
     /// Takes the answer back.
-    async fn end(self) {
+    pub(super) async fn end(self) {
         if let Some(record) = self.txt {
             record.withdraw().await;
         }

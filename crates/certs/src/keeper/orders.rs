@@ -22,6 +22,10 @@ impl Keeper {
                     if host.as_ref().is_some_and(|wanted| *wanted != name) {
                         continue;
                     }
+                    if let Some(host) = self.hosts.get_mut(at) {
+                        // Somebody has done something about it; what CAs ask for still holds.
+                        host.record.lost.clear();
+                    }
                     let error = if self.ours {
                         self.attempt_in_time(at, means).await.err()
                     } else {
