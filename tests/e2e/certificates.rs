@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use gateway_certs::{Clock, Outcome, shown};
 use gateway_testkit::{
-    Authorities, FakeAuthority, Gateway, MovedClock,
+    AnyCertificate, Authorities, FakeAuthority, Gateway, MovedClock,
     authority::{Endpoint, Trouble},
 };
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::sleep,
@@ -138,7 +136,7 @@ async fn is_served(io: tokio::io::DuplexStream, protocols: &[&str]) -> bool {
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
@@ -245,44 +243,4 @@ async fn the_strongest_key_exchange_comes_first() {
     let suite = io.get_ref().1.negotiated_cipher_suite().unwrap().suite();
     let name = format!("{suite:?}");
     assert!(name.contains("GCM") || name.contains("POLY1305"), "{name}");
-}
-
-/// Whoever it is.
-#[derive(Debug)]
-struct Anybody;
-
-impl rustls::client::danger::ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        provider.signature_verification_algorithms.supported_schemes()
-    }
 }

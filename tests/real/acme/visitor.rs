@@ -2,14 +2,12 @@
 
 use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
+use gateway_testkit::AnyCertificate;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, NamedGroup, ProtocolVersion, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{
-        CryptoProvider, SupportedKxGroup, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
-    },
+    ClientConfig, NamedGroup, ProtocolVersion,
+    crypto::{SupportedKxGroup, aws_lc_rs},
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -71,11 +69,11 @@ fn seen(stream: &TlsStream<TcpStream>) -> Seen {
 
 async fn dial(port: u16, host: &str, protocol: &[u8]) -> io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let mut tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     tls.alpn_protocols = vec![protocol.to_vec()];
     let name = ServerName::try_from(host.to_owned()).unwrap();
@@ -84,47 +82,6 @@ async fn dial(port: u16, host: &str, protocol: &[u8]) -> io::Result<TlsStream<Tc
         TlsConnector::from(Arc::new(tls)).connect(name, tcp).await
     };
     timeout(PATIENCE, dialed).await.expect("an end of the handshake")
-}
-
-/// Takes every certificate, and no false signature.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// Somebody who calls again and again, on a new connection each time.
