@@ -142,6 +142,24 @@ async fn an_account_that_is_gone_is_made_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_account_may_not_do_does_not_cost_the_account() {
+    let house = House::new().issued().await;
+    house.ca.misbehave(|it| it.fails_authorizations = Some(("unauthorized", "not you")));
+    let error = house.renew().await[0].error.clone().unwrap();
+    assert!(error.contains("something else answers"), "{error}");
+    assert_eq!(house.ca.seen().accounts.len(), 1);
+    assert_eq!(house.ca.seen().failures_of("n8n.test").len(), 2, "both challenges were tried");
+    // A key that is none is as good as no account.
+    let file = house.folder().join("accounts/ca.test_directory.json");
+    let text = house.file("accounts/ca.test_directory.json");
+    let text = text.replace("key_pkcs8\": \"", "key_pkcs8\": \"AAAA");
+    std::fs::write(&file, text).unwrap();
+    house.ca.behave();
+    assert_eq!(house.renew().await[0].error, None);
+    assert_eq!(house.ca.seen().accounts.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_is_bound_to_another_where_a_ca_wants_it() {
     let bound = |key: &[u8]| {
         let ground = Ground::new();
@@ -182,12 +200,26 @@ async fn profiles_are_asked_for_by_name() {
 async fn a_certificate_is_revoked_and_replaced() {
     let house = House::new().issued().await;
     let bad = house.serial();
-    let done = house.keeping.revoke("n8n.test".to_owned(), RevocationReason::KeyCompromise).await;
+    let done = house
+        .keeping
+        .revoke("n8n.test".to_owned(), RevocationReason::KeyCompromise, "a test")
+        .await;
     assert_eq!(done.unwrap()[0].error, None);
     assert_eq!(house.ca.seen().revocations.len(), 1);
     assert_ne!(house.serial(), bad);
     assert!(house.said().contains("\"reason\":\"key-compromise\""), "{}", house.said());
-    let other = house.keeping.revoke("other.test".to_owned(), RevocationReason::Superseded).await;
+    // Where the new one does not come at once, it is still wanted.
+    let bad = house.serial();
+    house.breaks_at(Endpoint::NewOrder, Trouble::Status(500));
+    let done =
+        house.keeping.revoke("n8n.test".to_owned(), RevocationReason::Superseded, "a test").await;
+    let error = done.unwrap()[0].error.clone().unwrap();
+    assert!(error.starts_with("it is revoked; there is no new one"), "{error}");
+    let house = house.restart().await;
+    house.ca.behave();
+    house.until(HOUR, |it| it.serial() != bad).await;
+    let other =
+        house.keeping.revoke("other.test".to_owned(), RevocationReason::Superseded, "a test").await;
     assert!(other.unwrap()[0].error.is_some());
 }
 

@@ -101,3 +101,17 @@ async fn keys_are_of_the_kind_that_is_asked_for() {
         assert_eq!(pair.algorithm(), algorithm);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_looks_for_a_while_is_told_once() {
+    let house = House::new();
+    house.ca.misbehave(|it| it.looks_for = Some(20 * std::time::Duration::from_secs(1)));
+    let house = house.issued().await;
+    assert_eq!(house.ca.seen().validations.len(), 1);
+    // And where it fails, a host fails once for each challenge.
+    for port in house.open.iter() {
+        port.store(false, Ordering::Relaxed);
+    }
+    house.renew().await;
+    assert_eq!(house.ca.seen().failures_of(HOST).len(), 2);
+}

@@ -306,7 +306,7 @@ impl House {
     }
 
     pub(crate) async fn renew(&self) -> Vec<Outcome> {
-        self.keeping.renew(None).await.unwrap()
+        self.keeping.renew(None, "a test").await.unwrap()
     }
 
     pub(crate) fn folder(&self) -> PathBuf {

@@ -41,8 +41,8 @@ async fn what_never_works_is_tried_a_few_times_a_day() {
     }
     house.pass(3 * DAY).await;
     let orders = house.ca.seen().orders_of(HOST);
-    // Two challenges an attempt.
-    assert!(most_within(&orders, HOUR) <= 14, "{orders:?}");
+    let failed = house.ca.seen().failures_of(HOST);
+    assert!(most_within(&failed, HOUR) <= 5, "Let's Encrypt's limit: {failed:?}");
     assert!((20..=60).contains(&orders.len()), "{}", orders.len());
     let last_day = orders.iter().filter(|at| **at > house.wall.really() - 86_400).count();
     assert!(last_day <= 12, "{last_day}");
@@ -89,4 +89,62 @@ async fn a_process_that_dies_of_it_again_and_again_does_not_order_each_time() {
     house.ca.behave();
     let house = house.issued_within(7 * HOUR).await;
     assert_eq!(house.ca.seen().certificates.len(), 1, "what was ordered is fetched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_staging_directory_that_is_down_is_in_nobodys_way() {
+    for trouble in [Trouble::Down, Trouble::Status(503), Trouble::Garbage] {
+        let mut ground = Ground::new();
+        let staging = ground.another("staging.test");
+        let mut ca = directory(&ground.ca, "ca");
+        ca.staging = Some(staging.directory().to_owned());
+        let house = ground.keep(wanted(vec![ca]));
+        house.open[0].store(false, Ordering::Relaxed);
+        house.open[1].store(false, Ordering::Relaxed);
+        house.until(MINUTE, |it| it.count("certificate_failed") > 0).await;
+        staging.misbehave(|it| it.everywhere = Some(trouble));
+        house.open[0].store(true, Ordering::Relaxed);
+        house.issued_within(2 * HOUR).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_rehearsed_is_never_served() {
+    let mut ground = Ground::new();
+    let staging = ground.another("staging.test");
+    let mut ca = directory(&ground.ca, "ca");
+    ca.staging = Some(staging.directory().to_owned());
+    staging.lifetime(HOUR);
+    ground.ca.lifetime(6 * DAY);
+    let house = ground.keep(wanted(vec![ca])).issued().await;
+    // The clock is ahead of the end of whatever is issued.
+    house.wall.set_wrong_by(30 * 86_400);
+    house.pass(2 * DAY).await;
+    assert!(house.shown().identity.issuer.contains("ca.test"), "{:?}", house.shown());
+    house.wall.set_wrong_by(0);
+    house.pass(6 * DAY).await;
+    assert!(house.left() > 0 && house.shown().identity.issuer.contains("ca.test"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_somewhat_ahead_makes_no_circle_of_orders() {
+    let house = House::new();
+    house.ca.lifetime(6 * DAY);
+    let house = house.issued().await;
+    house.wall.set_wrong_by(5 * 86_400);
+    house.pass(6 * DAY).await;
+    let orders = house.ca.seen().orders.len();
+    assert!(orders <= 6, "{orders}");
+    assert!(house.left() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_takes_long_is_not_made_again_beside_its_rehearsal() {
+    let mut ground = Ground::new();
+    let staging = ground.another("staging.test");
+    let mut ca = directory(&ground.ca, "ca");
+    ca.staging = Some(staging.directory().to_owned());
+    ground.ca.misbehave(|it| it.processing = 20 * MINUTE);
+    let house = ground.keep(wanted(vec![ca])).issued_within(HOUR).await;
+    assert_eq!(house.ca.seen().orders.len(), 1);
 }

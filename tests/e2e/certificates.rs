@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use gateway_certs::{Clock, Outcome, shown};
 use gateway_testkit::{
-    Authorities, FakeAuthority, Gateway, MovedClock,
+    AnyCertificate, Authorities, FakeAuthority, Gateway, MovedClock,
     authority::{Endpoint, Trouble},
 };
 use tokio::{
@@ -117,9 +117,60 @@ async fn while_a_ca_looks_a_banned_client_gets_nothing_else() {
     // By TLS it comes no further than its hello.
     assert!(shown(gateway.dial("203.0.113.66"), "n8n.test").await.is_err());
     assert!(shown(gateway.dial("203.0.113.5"), "n8n.test").await.is_ok());
+    // Nor with another protocol beside the challenge's.
+    gateway.trust(&ca.root());
+    for protocols in [&["h2", "acme-tls/1"][..], &["acme-tls/1", "http/1.1"], &["acme-tls/1"]] {
+        let io = gateway.dial("203.0.113.66");
+        assert!(!is_served(io, protocols).await, "{protocols:?}");
+    }
+    assert!(is_served(gateway.dial("203.0.113.5"), &["h2", "acme-tls/1"]).await);
     // Others get what they always get: a redirect, and n8n's own answer.
     let answer = port_80(&gateway, "203.0.113.5", there).await;
     assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
+}
+
+/// Whether a handshake with these protocols leads to HTTP/2: its server speaks first.
+async fn is_served(io: tokio::io::DuplexStream, protocols: &[&str]) -> bool {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let Ok(mut io) = connector.connect("n8n.test".try_into().unwrap(), io).await else {
+        return false;
+    };
+    let mut byte = [0];
+    matches!(io.read(&mut byte).await, Ok(1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_is_good_stands_in_until_a_ca_has_issued_one() {
+    let (ca, authorities) = authorities();
+    ca.misbehave(|it| it.everywhere = Some(Trouble::Down));
+    // What an operator had in files before.
+    let own = "tls: { certificate: { chain: own.pem, key: own.key } }";
+    let files = POLICY.replace(POLICY.lines().nth(2).unwrap(), own);
+    let mut gateway = Gateway::start_certified(POLICY, &authorities).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["n8n.test".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "bought");
+    let made = params.self_signed(&key).unwrap();
+    std::fs::write(gateway.folder().join("own.pem"), made.pem()).unwrap();
+    std::fs::write(gateway.folder().join("own.key"), key.serialize_pem()).unwrap();
+    assert_eq!(gateway.reload(&files).problems, [""; 0]);
+    assert!(gateway.telemetry.exposition().contains("temporary{host=\"n8n.test\"} 0"));
+    assert_eq!(gateway.reload(POLICY).problems, [""; 0]);
+    sleep(Duration::from_secs(60)).await;
+    let shown_now = shown(gateway.dial("192.0.2.1"), "n8n.test").await.unwrap();
+    assert_eq!(shown_now.as_ref(), made.der().as_ref(), "and no temporary one");
+    assert!(gateway.telemetry.exposition().contains("temporary{host=\"n8n.test\"} 1"));
+    ca.behave();
+    issued(&gateway, 1).await;
+    assert!(issuer(&gateway, "n8n.test").await.contains("ca.test"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +194,7 @@ async fn a_new_certificate_drops_nothing() {
         (gateway.client("192.0.2.1").await, gateway.client_h2("192.0.2.1").await);
     assert_eq!(one.ask("GET /").await.status, 200);
     ca.new_root();
-    let done = gateway.keeping().renew(None).await.unwrap();
+    let done = gateway.keeping().renew(None, "a test").await.unwrap();
     assert_eq!(done, [Outcome { host: "n8n.test".to_owned(), error: None }]);
     for client in [&mut one, &mut two] {
         assert_eq!(client.ask("GET /").await.status, 200, "on the old connection");

@@ -10,11 +10,11 @@ use std::{
 use hyper::Request;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
 use crate::{
     client::{Answer, Client, ask_operator},
-    processes::{Process, eventually, free_ports, given, path_with},
+    processes::{PATIENCE, Process, eventually, free_ports, given, path_with},
 };
 
 /// The editor's own network.
@@ -31,6 +31,11 @@ access: { editor: team, mcp: anyone }
 
 /// The program.
 const BINARY: &str = "N8N_GATEWAY_TEST_BINARY";
+
+/// The program, which has not been told anything yet.
+pub(crate) fn program() -> Command {
+    Command::new(given(BINARY))
+}
 
 /// A gateway, as its operator runs it.
 #[derive(Debug)]
@@ -54,20 +59,19 @@ impl Gateway {
         n8n: u16,
         rest: &str,
     ) -> Self {
-        Self::start_by(Command::new(given(BINARY)), folder, host, n8n, rest).await
+        Self::start_by(program(), folder, host, n8n, rest).await
     }
 
     /// The same by `command`, which runs the program in surroundings of its own.
     pub(crate) async fn start_by(
-        mut command: Command,
+        command: Command,
         folder: &Path,
         host: &'static str,
         n8n: u16,
         rest: &str,
     ) -> Self {
         let [port] = free_ports();
-        let policy = folder.join("policy.yaml");
-        let text = format!(
+        let policy = format!(
             r#"
 version: 1
 site: {{ host: {host} }}
@@ -79,8 +83,21 @@ log: {{ format: json, level: debug }}
 {rest}"#,
             folder.display()
         );
-        fs::write(&policy, text).unwrap();
-        command.args(["run", "--config"]).arg(policy);
+        Self::start_from(command, folder, host, port, &policy).await
+    }
+
+    /// The same from a whole policy, which serves `host` on `port` and its operator on
+    /// `admin.sock` in `folder`.
+    pub(crate) async fn start_from(
+        mut command: Command,
+        folder: &Path,
+        host: &'static str,
+        port: u16,
+        policy: &str,
+    ) -> Self {
+        let file = folder.join("policy.yaml");
+        fs::write(&file, policy).unwrap();
+        command.args(["run", "--config"]).arg(file);
         let process = Process::start("gateway", &mut command, folder);
         let mut gateway = Self { process, folder: folder.to_owned(), host, port };
         eventually("the gateway serves", async || {
@@ -148,12 +165,18 @@ log: {{ format: json, level: debug }}
         value.unwrap_or_else(|| panic!("{name} in {metrics}")).parse().unwrap()
     }
 
+    /// What its operator is told by `n8n-gateway` with these arguments.
+    pub(crate) async fn told(&self, arguments: &[&str]) -> Output {
+        let mut command = program();
+        command.args(arguments).arg("--config").arg(self.folder.join("policy.yaml"));
+        let told = timeout(PATIENCE, command.kill_on_drop(true).output()).await;
+        told.unwrap_or_else(|_| panic!("{arguments:?} does not end")).unwrap()
+    }
+
     /// What its operator is told by `n8n-gateway bans`, and whether the command is content.
     pub(crate) async fn bans(&self, arguments: &[&str]) -> (bool, Value) {
-        let mut command = Command::new(given(BINARY));
-        command.arg("bans").args(arguments).arg("--json").arg("--config");
-        command.arg(self.folder.join("policy.yaml")).kill_on_drop(true);
-        let Output { status, stdout, stderr } = command.output().await.unwrap();
+        let arguments = [&["bans"][..], arguments, &["--json"]].concat();
+        let Output { status, stdout, stderr } = self.told(&arguments).await;
         let said = String::from_utf8_lossy(&stderr);
         let answer = serde_json::from_slice(&stdout);
         let answer = answer.unwrap_or_else(|why| panic!("{arguments:?}: {why}: {status} {said}"));

@@ -1,4 +1,5 @@
-//! The gateway in front of the real n8n: n8n has to work as if nothing stood in between.
+//! The gateway in front of the real n8n, which has to work as if nothing stood in between; and with
+//! a real CA.
 //!
 //! `cargo xtask test` installs what this needs and says where it is.
 
@@ -11,6 +12,7 @@
     reason = "a test fails by panicking, and says where it was"
 )]
 
+mod acme;
 mod browser;
 mod client;
 mod guard;

@@ -32,7 +32,7 @@ enum Command {
     },
     /// Everything that CI runs; installs what it needs.
     Test {
-        /// Leave out what needs a real n8n, a browser or promtool. CI does not.
+        /// Leave out what needs a real n8n, a browser, a CA or promtool. CI does not.
         #[arg(long)]
         without_real_parts: bool,
     },

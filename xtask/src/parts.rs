@@ -24,7 +24,7 @@ const fn program(name: &'static str, asked: &'static str, package: &'static str)
 }
 
 /// What the tests with real parts need besides n8n.
-const FOR_TESTS: [Program; 7] = [
+const FOR_TESTS: [Program; 11] = [
     program("chromium", "--version", "chromium"),
     program("chromedriver", "--version", "chromium-driver"),
     program("promtool", "--version", "prometheus"),
@@ -32,6 +32,10 @@ const FOR_TESTS: [Program; 7] = [
     program("nft", "--version", "nftables"),
     program("ip", "-V", "iproute2"),
     program("unshare", "--version", "util-linux"),
+    program("pebble", "-help", "pebble"),
+    program("named", "-v", "bind9"),
+    program("curl", "--version", "curl"),
+    program("testssl", "--version", "testssl.sh"),
 ];
 
 /// What the installation of n8n needs: npm fetches it, and one of its parts is compiled.

@@ -40,7 +40,7 @@ pub(crate) async fn test(without_real_parts: bool) -> anyhow::Result<()> {
     )
     .await?;
     if without_real_parts {
-        println!("\nLEFT OUT: the tests with a real n8n, a browser and promtool.");
+        println!("\nLEFT OUT: the tests with a real n8n, a browser, a CA and promtool.");
     } else {
         real_parts().await?;
     }
@@ -60,5 +60,5 @@ async fn real_parts() -> anyhow::Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| crate::root().join("target"), Into::into);
     tests.env("N8N_GATEWAY_TEST_BINARY", target.join("release/n8n-gateway"));
-    run("tests with a real n8n, a browser and promtool", tests).await
+    run("tests with a real n8n, a browser, a CA and promtool", tests).await
 }

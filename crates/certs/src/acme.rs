@@ -12,6 +12,7 @@ mod transport;
 
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+pub(crate) use self::transport::LONGEST_LIMIT;
 pub(crate) use self::{
     account::Accounts,
     answers::{ACME_TLS, Published},

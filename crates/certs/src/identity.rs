@@ -1,6 +1,6 @@
 //! A certificate with its key, and what it says of itself.
 
-use std::{path::Path, sync::Arc};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -51,7 +51,10 @@ impl Identity {
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']');
+        // An IPv6 address has many spellings.
+        let address: Option<IpAddr> = host.parse().ok();
         self.names.iter().any(|name| match name.strip_prefix("*.") {
+            _ if address.is_some() => name.parse().ok() == address,
             Some(parent) => {
                 host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent))
             }

@@ -7,9 +7,12 @@
 mod attempt;
 mod handle;
 mod host;
+mod orders;
+mod wishes;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, path::Path, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use gateway_telemetry::{CertificateSetAside, StateWriteFailed, Telemetry};
 use tokio::{
     sync::{mpsc, watch},
@@ -20,11 +23,11 @@ use tokio_util::sync::CancellationToken;
 pub use self::handle::{Keeping, Outcome, Renewal, RevocationReason, Standing, State};
 use self::{
     handle::Order,
-    host::{Host, Suggestion},
+    host::{Host, Unkept},
 };
 use crate::{
     Clock, Internet, Mirror, Served, Wanted,
-    acme::{Accounts, Failure, Kind, revoke},
+    acme::{Failure, Kind},
     store::{Record, SetAside, Store, chain},
 };
 
@@ -61,8 +64,8 @@ const ORDERS: usize = 16;
 /// gateway on the store may have got a certificate.
 const LOOK: Duration = Duration::from_secs(300);
 
-/// How often a CA is asked for its wishes: at most, and at least (RFC 9773 4.3.2).
-const ASK_AGAIN: (i64, i64) = (3600, 86_400);
+/// How often it is looked what another gateway on the store has got.
+const FOLLOW: Duration = Duration::from_secs(10);
 
 /// How long an attempt for one host may take in all.
 const ATTEMPT: Duration = Duration::from_secs(1800);
@@ -175,7 +178,10 @@ impl Keeper {
 
     /// Reads what the store knows of a host.
     fn meet(&self, name: &str) -> Host {
-        let record = self.remembered(name);
+        // Another gateway may be at it: what became of an attempt is told when it is this one's turn.
+        let found = self.store.record(name);
+        self.say_aside(found.aside);
+        let record = found.value.unwrap_or_default();
         let shown = self.served.of(name).filter(|shown| !shown.temporary);
         Host {
             name: name.to_owned(),
@@ -183,7 +189,8 @@ impl Keeper {
             identity: shown.map(|shown| shown.identity),
             suggestion: None,
             unkept: None,
-            written: self.store.written(name),
+            // What is there is read when it is this gateway's turn, or another's.
+            written: None,
         }
     }
 
@@ -197,6 +204,9 @@ impl Keeper {
 
     /// Does for each host what is due.
     async fn round(&mut self, means: Means<'_>) {
+        if self.hosts.is_empty() {
+            return;
+        }
         let followed = !self.ours;
         match self.store.is_ours() {
             Ok(ours) => self.ours = ours,
@@ -215,27 +225,33 @@ impl Keeper {
                 continue;
             }
             self.keep_again(at);
-            self.ask_for_wishes(at, means).await;
+            self.ask_in_safety(at, means).await;
             let now = self.clock.now();
             let wants = self.wants.clone();
             let due = |host: &Host| wants.is_some_and(|wants| host.is_due(&wants.acme, now));
             if self.hosts.get(at).is_some_and(due) {
                 // It has been said and written down.
                 drop(self.attempt_in_time(at, means).await);
-                self.ask_for_wishes(at, means).await;
+                self.ask_in_safety(at, means).await;
             }
         }
     }
 
     /// Gets a certificate for one host, or tells why there is none.
     async fn attempt_in_time(&mut self, at: usize, means: Means<'_>) -> Result<(), String> {
-        let Ok(done) = timeout(ATTEMPT, self.attempt(at, means)).await else {
-            let words = format!("no end within {} s", ATTEMPT.as_secs());
-            self.fail(at, &[("any".to_owned(), Failure::new(Kind::Unreachable, words.clone()))]);
-            return Err(words);
+        let attempt = AssertUnwindSafe(self.attempt(at, means)).catch_unwind();
+        let words = match timeout(ATTEMPT, attempt).await {
+            Ok(Ok(done)) => {
+                self.publish();
+                return done;
+            }
+            // What a CA says must not end the renewal of certificates.
+            Ok(Err(_)) => "a bug met what the CA answered: please report it".to_owned(),
+            Err(_) => format!("no end within {} s", ATTEMPT.as_secs()),
         };
+        self.fail(at, &[("any".to_owned(), Failure::new(Kind::Unreachable, words.clone()))]);
         self.publish();
-        done
+        Err(words)
     }
 
     /// Begins to order, with all that whoever did so before has written down.
@@ -244,6 +260,8 @@ impl Keeper {
             self.follow(at);
             if let Some(name) = self.hosts.get(at).map(|it| it.name.clone()) {
                 let record = self.remembered(&name);
+                // So that what the end of the last process has cost is counted once.
+                drop(self.store.keep_record(&name, &record));
                 if let Some(host) = self.hosts.get_mut(at) {
                     host.record = record;
                 }
@@ -271,113 +289,16 @@ impl Keeper {
     /// Writes a certificate down that could not be written before.
     fn keep_again(&mut self, at: usize) {
         let Some(host) = self.hosts.get_mut(at) else { return };
-        let Some((chain_pem, key)) = &host.unkept else { return };
-        match self.store.keep_identity(&host.name, chain_pem, key) {
+        let Some(Unkept { chain: certificates, key }) = &host.unkept else { return };
+        match self.store.keep_identity(&host.name, certificates, key) {
             Ok(()) => {
                 host.unkept = None;
+                host.record.orders.clear();
                 drop(self.store.keep_record(&host.name, &host.record));
                 self.complained = false;
             }
             Err(why) => self.complain(&chain(&why)),
         }
-    }
-
-    /// Asks the CA that issued a certificate when it would like it to be renewed.
-    async fn ask_for_wishes(&mut self, at: usize, means: Means<'_>) {
-        let (Some(wants), Some(host)) = (self.wants.clone(), self.hosts.get(at)) else { return };
-        let now = self.clock.now();
-        let left = host.suggestion.map(|it| it.ask_again - now);
-        let asked = left.is_some_and(|left| (1..=ASK_AGAIN.1).contains(&left));
-        let Some(leaf) = host.identity.as_ref().and_then(|it| it.leaf().cloned()) else { return };
-        let issued = |it: &&crate::Directory| host.record.directory_url.as_ref() == Some(&it.url);
-        let Some(directory) = wants.acme.directories.iter().find(issued) else { return };
-        if asked {
-            return;
-        }
-        let accounts = Accounts { store: &self.store, internet: means.internet };
-        let (desk, aside) = accounts.open(directory, &wants.acme).await;
-        self.say_aside(aside);
-        let said = match desk {
-            Ok(desk) => desk.suggestion(&leaf).await,
-            Err(failure) => Err(failure),
-        };
-        let Some(host) = self.hosts.get_mut(at) else { return };
-        let (window, wait) = match said {
-            Ok(Some((window, wait))) => (Some(window), wait.as_secs().try_into().unwrap_or(0)),
-            Ok(None) => (None, ASK_AGAIN.1),
-            Err(failure) => {
-                tracing::debug!(host = host.name, error = %failure, "no renewal information");
-                (host.suggestion.and_then(|it| it.window), ASK_AGAIN.0)
-            }
-        };
-        let ask_again = now + i64::clamp(wait, ASK_AGAIN.0, ASK_AGAIN.1);
-        host.suggestion = Some(Suggestion { window, ask_again });
-    }
-
-    async fn obey(&mut self, order: Order, means: Means<'_>) {
-        let now = self.clock.now();
-        match order {
-            Order::Renew { host, reply } => {
-                let mut outcomes = Vec::new();
-                for at in 0..self.hosts.len() {
-                    let Some(name) = self.hosts.get(at).map(|it| it.name.clone()) else { continue };
-                    if host.as_ref().is_some_and(|wanted| *wanted != name) {
-                        continue;
-                    }
-                    let error = if self.ours {
-                        self.attempt_in_time(at, means).await.err()
-                    } else {
-                        Some("another gateway on this state.dir orders".to_owned())
-                    };
-                    outcomes.push(Outcome { host: name, error });
-                }
-                // Whoever asked may have gone.
-                drop(reply.send(outcomes));
-            }
-            Order::Revoke { host, reason, reply } => {
-                let at = self.hosts.iter().position(|it| it.name == host);
-                let error = match at {
-                    None => Some(format!("{host} has no certificate of its own")),
-                    Some(at) => match self.revoke(at, reason, means).await {
-                        Ok(()) => self.attempt_in_time(at, means).await.err(),
-                        Err(failure) => Some(failure.words),
-                    },
-                };
-                drop(reply.send(vec![Outcome { host, error }]));
-            }
-        }
-        tracing::debug!(began = now, "the operator's order is done");
-        self.publish();
-    }
-
-    /// Tells the CA that a certificate must not be trusted any more. The one that replaces it has
-    /// another key.
-    async fn revoke(
-        &self,
-        at: usize,
-        reason: RevocationReason,
-        means: Means<'_>,
-    ) -> Result<(), Failure> {
-        let none = || Failure::new(Kind::Ours, "there is no certificate of a CA to revoke");
-        let (wants, host) = (self.wants.clone(), self.hosts.get(at));
-        let (wants, host) = wants.zip(host).ok_or_else(none)?;
-        let identity = host.identity.clone().ok_or_else(none)?;
-        let leaf = identity.leaf().ok_or_else(none)?;
-        let issued = |it: &&crate::Directory| host.record.directory_url.as_ref() == Some(&it.url);
-        let directory = wants.acme.directories.iter().find(issued).ok_or_else(|| {
-            let words = "the CA that issued it stands in `tls.acme.directories` no more";
-            Failure::new(Kind::Ours, words)
-        })?;
-        let accounts = Accounts { store: &self.store, internet: means.internet };
-        let (desk, aside) = accounts.open(directory, &wants.acme).await;
-        self.say_aside(aside);
-        revoke(&desk?, leaf, reason.code()).await?;
-        self.telemetry.say(&gateway_telemetry::CertificateRevoked {
-            host: host.name.clone(),
-            serial: identity.serial.clone(),
-            reason: reason.name(),
-        });
-        Ok(())
     }
 
     /// An attempt that nobody lets come to its end is no failure.
@@ -391,6 +312,9 @@ impl Keeper {
     /// How long nothing is due.
     fn pause(&self) -> Duration {
         let now = self.clock.now();
+        if !self.ours {
+            return FOLLOW;
+        }
         let next = self.hosts.iter().filter_map(|host| host.next(now)).min();
         let left =
             next.map_or(LOOK, |next| Duration::from_secs((next - now).max(1).unsigned_abs()));

@@ -22,6 +22,16 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::Rsa2048 => "rsa2048",
+            Self::Rsa4096 => "rsa4096",
+        }
+    }
+
     /// Makes a key.
     pub(crate) fn generate(self) -> Result<KeyPair, Error> {
         match self {

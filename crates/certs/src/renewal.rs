@@ -51,7 +51,8 @@ pub(crate) fn plan(identity: &Identity, suggested: Option<Window>) -> Plan {
     let life = (ends - begins).max(1);
     // Whatever a CA says, there has to be time for an outage before the end, and a certificate is
     // not replaced as soon as it is there: Let's Encrypt issues five a week for the same hosts.
-    let (earliest, latest) = (begins + (DAY * 3 / 2).min(life / 4), begins + life / 6 * 5);
+    let earliest = begins + spacing(identity);
+    let latest = (begins + life / 6 * 5).max(earliest);
     let (window, source) = match suggested {
         Some(window) => (window, Source::Ari),
         None => {
@@ -61,6 +62,11 @@ pub(crate) fn plan(identity: &Identity, suggested: Option<Window>) -> Plan {
     };
     let at = window.from + share(&identity.serial, (window.until - window.from).max(0));
     Plan { window, at: at.clamp(earliest, latest), source }
+}
+
+/// How far two certificates for the same host are apart at least, in seconds.
+pub(crate) fn spacing(identity: &Identity) -> i64 {
+    (DAY * 3 / 2).min((identity.not_after - identity.not_before).max(0) / 4)
 }
 
 /// How long to wait after so many failures in a row, in seconds: one minute, two, four, up to six

@@ -119,10 +119,10 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let surfaces = Surfaces::new(&endpoints);
     let around =
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
-    check_vouching(&listen, &clients, top, session);
     let mut authorities = Authorities::new(&mut needs);
     let access = access(who, &around, &mut authorities);
     let client_cas = authorities.into_list();
+    check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let limits = rates::rate_limits(rate_limits, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
@@ -157,8 +157,21 @@ fn mode_of(raw: Option<At<raw::Mode>>) -> Mode {
     }
 }
 
-fn check_vouching(listen: &Listen, clients: &Clients, top: Place, session: &Session<'_>) {
+fn check_vouching(
+    listen: &Listen,
+    clients: &Clients,
+    certificates: bool,
+    top: Place,
+    session: &Session<'_>,
+) {
     let nobody_vouches = clients.trusted.proxies.is_empty() && clients.trusted.cdns.is_empty();
+    // With the PROXY protocol the handshake is the client's own.
+    if certificates && !nobody_vouches && !listen.proxy_protocol {
+        let hint = "a proxy that only passes connections on speaks `listen.proxy_protocol`";
+        let message = "`client_ca` asks whoever makes the handshake for a certificate: through \
+                       `clients.trusted_proxies` that is the proxy, not the client";
+        session.warning(top, message, Some(hint.to_owned()));
+    }
     if listen.proxy_protocol && nobody_vouches {
         let hint = "name the load balancer under `clients.trusted_proxies`";
         let message = "`listen.proxy_protocol` is on and nobody is trusted to send a header";

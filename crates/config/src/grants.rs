@@ -53,7 +53,7 @@ impl<'n> Authorities<'n> {
 }
 
 /// The authority whose certificates a file holds, or what is wrong with it and a hint.
-fn authority(pem: &[u8]) -> Result<ClientCa, (String, Option<String>)> {
+pub(crate) fn authority(pem: &[u8]) -> Result<ClientCa, (String, Option<String>)> {
     let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let wrong = |what: &str| {
         let hint = "PEM: from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`";

@@ -164,9 +164,18 @@ fn host_name(text: &str) -> Result<String, String> {
         return Err("is a URL: write the host alone".to_owned());
     }
     match gateway_policy::Authority::parse(text) {
-        Ok(authority) if authority.port.is_none() => Ok(text.to_ascii_lowercase()),
+        Ok(authority) if authority.port.is_none() => Ok(canonical(text)),
         Ok(_) => Err("has a port: write the host alone, ports stand under `listen`".to_owned()),
         Err(_) => Err("is not a host name".to_owned()),
+    }
+}
+
+/// A host in lower case, an IPv6 address in its one spelling (RFC 5952).
+fn canonical(host: &str) -> String {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match inner.and_then(|inner| inner.parse::<std::net::Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]"),
+        None => host.to_ascii_lowercase(),
     }
 }
 

@@ -28,7 +28,7 @@ impl World for Machine {
                 Ok(b"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n".to_vec())
             }
             Some("tsig.key") => Ok(b"c2VjcmV0IG9mIHRzaWc=\n".to_vec()),
-            Some("internal-root.pem") => Ok(b"-----BEGIN CERTIFICATE-----\n".to_vec()),
+            Some("internal-root.pem") => Ok(include_bytes!("data/team-ca.pem").to_vec()),
             Some("token") => Ok(b"s3cret\n".to_vec()),
             // Two tiny databases: 192.0.2.0/24 is DE and AS64496, 198.51.100.0/24 and
             // 2001:db8::/32 are US; nothing else is known.

@@ -219,13 +219,14 @@ impl<D: Door, A: App> Edge<D, A> {
         };
         let (_, session) = stream.get_ref();
         let version = version_name(session.protocol_version());
-        let client = handshakes.client(session);
-        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version, client };
         let h2 = match session.alpn_protocol() {
             // The handshake was the answer (RFC 8737 3).
             Some(ACME_TLS) => return None,
+            _ if for_challenges => return None,
             protocol => protocol == Some(b"h2"),
         };
+        let client = handshakes.client(session);
+        let tls = TlsInfo { sni: session.server_name().map(str::to_owned), version, client };
         Some((stream, tls, h2))
     }
 

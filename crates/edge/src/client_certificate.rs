@@ -25,8 +25,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::subject::subject;
 
 /// The most intermediates that are looked at: no authority of people needs more, and each costs a
-/// stranger nothing to send.
-const LONGEST_CHAIN: usize = 8;
+/// stranger nothing to send. The ways from one to another that have to be tried grow with their
+/// factorial.
+const LONGEST_CHAIN: usize = 3;
 
 /// The most that is said of the authorities. A client that is told of none offers whatever it has.
 const HINT_BYTES: usize = 16 * 1024;

@@ -77,8 +77,12 @@ pub(crate) async fn challenge<IO: AsyncRead + AsyncWrite + Unpin>(
     config: Arc<ServerConfig>,
 ) -> io::Result<TlsStream<IO>> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
-    let asked = start.client_hello().alpn().is_some_and(|mut it| it.any(|it| it == ACME_TLS));
-    if asked {
+    // Alone: beside another protocol, that one would be spoken.
+    let alone = start
+        .client_hello()
+        .alpn()
+        .is_some_and(|mut it| it.next() == Some(ACME_TLS) && it.next().is_none());
+    if alone {
         start.into_stream(config).await
     } else {
         Err(io::ErrorKind::PermissionDenied.into())

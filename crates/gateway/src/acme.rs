@@ -1,6 +1,10 @@
 //! From the policy's `tls.acme` to what the keeper of certificates works with.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use gateway_certs as certs;
 use gateway_config as config;
@@ -11,7 +15,11 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// What is wanted by a policy.
 pub(crate) fn wanted(acme: &config::Acme, policy: &Policy) -> certs::Wanted {
-    let bare = |host: &str| host.trim_matches(['[', ']']).to_owned();
+    let bare = |host: &str| {
+        let host = host.trim_matches(['[', ']']);
+        let address: Option<IpAddr> = host.parse().ok();
+        address.map_or_else(|| host.to_owned(), |address| address.to_string())
+    };
     certs::Wanted {
         hosts: policy.hosts.names().map(bare).collect(),
         acme: Arc::new(certs::Acme {
@@ -75,31 +83,34 @@ fn dns(it: &config::Dns) -> certs::Dns {
 /// The gateway's own listener, looked at from outside.
 #[derive(Debug)]
 pub(crate) struct OwnListener {
-    /// Where it listens.
-    address: SocketAddr,
+    /// Where it listens, as this machine reaches it; the first that answers does.
+    addresses: Vec<SocketAddr>,
     /// The rules in force, where peers may have to begin with a PROXY protocol header.
     vouching: Option<Live>,
 }
 
 impl OwnListener {
     pub(crate) fn new(address: SocketAddr, vouching: Option<Live>) -> Self {
-        let ip = match address.ip() {
-            ip if !ip.is_unspecified() => ip,
-            std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        let (four, six) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+        let addresses: Vec<IpAddr> = match address.ip() {
+            ip if !ip.is_unspecified() => vec![ip],
+            IpAddr::V4(_) => vec![four],
+            // Both families are listened to, and a container may have only the one.
+            IpAddr::V6(_) => vec![four, six],
         };
-        Self { address: SocketAddr::new(ip, address.port()), vouching }
+        let port = address.port();
+        let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        Self { addresses, vouching }
     }
 
     /// Whether the listener takes this machine for a load balancer.
-    fn vouches(&self) -> bool {
-        let ip = self.address.ip();
-        self.vouching.as_ref().is_some_and(|it| it.borrow().policy.clients.trusted.contains(ip))
+    fn vouches(&self, own: IpAddr) -> bool {
+        self.vouching.as_ref().is_some_and(|it| it.borrow().policy.clients.trusted.contains(own))
     }
 
     async fn see(&self, host: &str) -> io::Result<CertificateDer<'static>> {
-        let mut stream = TcpStream::connect(self.address).await?;
-        if self.vouches() {
+        let mut stream = TcpStream::connect(self.addresses.as_slice()).await?;
+        if self.vouches(stream.local_addr()?.ip()) {
             stream.write_all(b"PROXY UNKNOWN\r\n").await?;
         }
         certs::shown(stream, host).await

@@ -175,7 +175,7 @@ impl Desk {
             return self.bans(request, who).await;
         }
         if path == "/certificates" || path.starts_with("/certificates/") {
-            return self.certificates(&request).await;
+            return self.certificates(&request, who).await;
         }
         let method = request.method();
         match (method, path) {

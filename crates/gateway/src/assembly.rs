@@ -1,7 +1,11 @@
 //! How the parts are put together: what a listener asks at its door, what it answers with, and
 //! where the rules in force are read from.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use gateway_certs::Challenges;
 use gateway_edge::{Admission, App, Door, Edge, Handshakes, Held, Protocol};
@@ -127,7 +131,9 @@ impl Door for Doorkeeper {
         let clients = &rules.policy.clients;
         let mut limits = *self.limits.borrow();
         limits.per_client = clients.allowance(peer, limits.total, limits.per_client);
-        let entered = self.crowd.enter(clients.client(peer).key, limits);
+        // All who are banned count as one: they cannot fill the house while a CA may look.
+        let key = if banned { Ipv4Addr::BROADCAST.into() } else { clients.client(peer).key };
+        let entered = self.crowd.enter(key, limits);
         let pass = entered.map(Some).map_err(gateway_ledger::Full::name)?;
         Ok(if banned { Admission::ForChallenges(pass) } else { Admission::Guest(pass) })
     }

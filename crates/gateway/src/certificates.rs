@@ -32,7 +32,7 @@ fn looked_after(standing: Standing, now: i64) -> CertificateStatus {
     let mut warnings = Vec::new();
     match standing.state {
         StandingState::Temporary => {
-            warnings.push("no browser trusts it: no CA has issued one yet".to_owned());
+            warnings.push("it stands in: no CA has issued one yet".to_owned());
         }
         StandingState::Expired => {
             warnings.push(format!("it ended {} days ago", (now - standing.not_after) / DAY));

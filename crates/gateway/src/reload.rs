@@ -344,19 +344,18 @@ impl Reloader {
     fn apply(&mut self, candidate: Candidate) -> Ended {
         let Candidate { config, obtained } = candidate;
         let Config { settings, policy, needs, warnings } = config;
-        // With it go the old session tickets: a session of another authority's is not resumed.
-        if settings.tls.min_version != self.settings.tls.min_version
-            || settings.client_cas != self.settings.client_cas
-        {
-            match build::tls(&settings, &self.served) {
-                Ok(config) => drop(self.tls.send_replace(config)),
-                Err(why) => {
-                    return Ended(ReloadOutcome::CertificateRejected, vec![format!("{why:#}")]);
-                }
-            }
-        }
+        let other_tls = settings.tls.min_version != self.settings.tls.min_version
+            || settings.client_cas != self.settings.client_cas;
+        let handshakes = match build::tls(&settings, &self.served) {
+            Ok(handshakes) => handshakes,
+            Err(why) => return Ended(ReloadOutcome::CertificateRejected, vec![format!("{why:#}")]),
+        };
         if let Err(why) = self.show(obtained, &policy) {
             return rejected(why);
+        }
+        // With it go the old session tickets: a session of another authority's is not resumed.
+        if other_tls {
+            self.tls.send_replace(handshakes);
         }
         // Everything is built and nothing can fail any more.
         let known = self.known_upstreams();
@@ -381,7 +380,9 @@ impl Reloader {
     fn show(&self, obtained: Obtained, policy: &Policy) -> Result<(), gateway_certs::Error> {
         match obtained {
             Obtained::One(identity, loaded) => {
-                let other = self.served.current().not_after != identity.not_after
+                let kept = !self.keeping.standings().is_empty();
+                let other = kept
+                    || self.served.current().serial != identity.serial
                     || self.rules.borrow().policy.hosts != policy.hosts;
                 self.keeping.want(None)?;
                 self.served.swap(*identity);

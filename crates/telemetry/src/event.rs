@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 pub use certificates::{
     CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
-    CertificateRevoked, CertificateSetAside, CertificateTemporary,
+    CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary,
 };
 pub use guard::{
     Banned, NftablesFailed, Offended, PasswordLeaked, SignInFailed, SignInSucceeded,

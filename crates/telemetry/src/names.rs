@@ -188,6 +188,8 @@ pub mod event {
     pub const POLICY_WARNING: &str = "policy_warning";
     /// A certificate is served.
     pub const CERTIFICATE_LOADED: &str = "certificate_loaded";
+    /// The operator asks for certificates before their time.
+    pub const CERTIFICATE_ORDERED: &str = "certificate_ordered";
     /// A CA has issued a certificate.
     pub const CERTIFICATE_ISSUED: &str = "certificate_issued";
     /// No CA has issued a certificate.

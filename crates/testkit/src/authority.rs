@@ -235,7 +235,11 @@ impl FakeAuthority {
     }
 
     async fn validate(self, job: Job) {
-        let failure = self.state().mischief.fails_authorizations;
+        let (failure, looks_for) = {
+            let mischief = &self.state().mischief;
+            (mischief.fails_authorizations, mischief.looks_for)
+        };
+        tokio::time::sleep(looks_for.unwrap_or_default()).await;
         let validator =
             self.shared.validator.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let verdict = match failure {

@@ -27,4 +27,4 @@ pub use clock::MovedClock;
 pub use fake_n8n::{FakeN8n, Seen, Wire};
 pub use gateway::{Gateway, POLICY};
 pub use identity::{Authority, ClientIdentity};
-pub use probe::{Dial, Probe};
+pub use probe::{AnyCertificate, Dial, Probe};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
 use serde::{Deserialize, Serialize};
 
-use super::{Acme, Desk, Directory, Failure, Internet, Kind, transport::Polite};
+use super::{Acme, Desk, Directory, Failure, Internet, Kind, directory::again, transport::Polite};
 use crate::store::{Found, SetAside, Store};
 
 /// The accounts of this gateway.
@@ -70,7 +70,6 @@ impl Accounts<'_> {
 
     async fn register(&self, directory: &Directory, acme: &Acme) -> Result<Desk, Failure> {
         let heard = Arc::default();
-        let builder = Account::builder_with_http(self.way(directory, &heard)?);
         let contact = format!("mailto:{}", acme.email);
         let contact = if acme.email.is_empty() { vec![] } else { vec![contact.as_str()] };
         let account = NewAccount {
@@ -80,12 +79,16 @@ impl Accounts<'_> {
         };
         let external = directory.external.as_ref();
         let external = external.map(|it| ExternalAccountKey::new(it.id.clone(), &it.key));
-        let made = builder.create(&account, directory.url.clone(), external.as_ref()).await;
+        // Each try needs another builder, and has another key.
+        let made = again!({
+            let builder = Account::builder_with_http(self.way(directory, &heard)?);
+            builder.create(&account, directory.url.clone(), external.as_ref()).await
+        });
         let (account, credentials) = made.map_err(|why| {
             let failure = Failure::of(&why, &directory.name);
             match (failure.kind, external.is_some()) {
                 // There is no account yet: what is not authorized is what it is bound to.
-                (Kind::Account, true) => Failure::new(
+                (Kind::Unauthorized, true) => Failure::new(
                     Kind::Refused,
                     format!("{}: are `key_id` and `hmac_key` right?", failure.words),
                 ),

@@ -11,6 +11,27 @@ use rustls_pki_types::CertificateDer;
 use super::{Failure, Kind, transport::Heard};
 use crate::renewal::Window;
 
+/// Asks again as long as the CA refuses its own nonces (RFC 8555 6.5): nothing has happened then.
+///
+/// A macro, because a function that takes an asynchronous closure gives a future of which the
+/// compiler cannot see that it may move between threads.
+macro_rules! again {
+    ($asked:expr) => {{
+        let mut left = $crate::acme::directory::NONCES;
+        loop {
+            match $asked {
+                Err(instant_acme::Error::Api(problem))
+                    if left > 0 && $crate::acme::failure::name(&problem) == "badNonce" =>
+                {
+                    left -= 1;
+                }
+                other => break other,
+            }
+        }
+    }};
+}
+pub(crate) use again;
+
 /// A CA with an account at it.
 pub(crate) struct Desk {
     pub(crate) account: Account,
@@ -40,6 +61,15 @@ impl Desk {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).retry_after
     }
 
+    /// Whether the CA has closed the account: it does not even let it write its own address down. It
+    /// says the same word of much else.
+    pub(crate) async fn is_closed(&self, email: &str) -> bool {
+        let contact = format!("mailto:{email}");
+        let told = again!(self.account.update_contacts(&[&contact]).await);
+        let gone = [Kind::Account, Kind::Unauthorized];
+        told.is_err_and(|why| gone.contains(&self.failure(&why).kind))
+    }
+
     /// When the CA would like `certificate` to be renewed, and how long that holds (RFC 9773);
     /// nothing if it does not say.
     pub(crate) async fn suggestion(
@@ -58,24 +88,3 @@ impl Desk {
         }
     }
 }
-
-/// Asks again as long as the CA refuses its own nonces (RFC 8555 6.5): nothing has happened then.
-///
-/// A macro, because a function that takes an asynchronous closure gives a future of which the
-/// compiler cannot see that it may move between threads.
-macro_rules! again {
-    ($asked:expr) => {{
-        let mut left = $crate::acme::directory::NONCES;
-        loop {
-            match $asked {
-                Err(instant_acme::Error::Api(problem))
-                    if left > 0 && $crate::acme::failure::name(&problem) == "badNonce" =>
-                {
-                    left -= 1;
-                }
-                other => break other,
-            }
-        }
-    }};
-}
-pub(crate) use again;

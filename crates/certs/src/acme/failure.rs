@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     RateLimited,
     /// The CA does not know the account, or not any more.
     Account,
+    /// The CA does not let the account do this. It may have closed it.
+    Unauthorized,
     /// The order is of no use any more.
     Order,
     /// The CA could not be reached or did not answer as a CA does.
@@ -50,6 +52,10 @@ impl Failure {
     pub(crate) fn of(error: &Acme, directory: &str) -> Self {
         match error {
             Acme::Api(problem) => Self::said(problem, directory),
+            // What was kept is no key.
+            Acme::KeyRejected | Acme::Crypto => {
+                Self::new(Kind::Account, format!("the account at {directory} cannot be used"))
+            }
             Acme::Unsupported(what) => {
                 Self::new(Kind::Refused, format!("{directory} does not know {what}"))
             }
@@ -92,7 +98,7 @@ impl Failure {
 #[rustfmt::skip]
 const SAID: [(&str, Kind, &str); 18] = [
     ("accountDoesNotExist", Kind::Account, "does not know the account"),
-    ("unauthorized", Kind::Account, "has closed the account, or does not let it order"),
+    ("unauthorized", Kind::Unauthorized, "does not let the account do this"),
     ("externalAccountRequired", Kind::Refused, "wants an account of its own: give `eab: { key_id: …, hmac_key: … }` to this directory"),
     ("invalidContact", Kind::Refused, "does not take the address in `tls.acme.email`"),
     ("unsupportedContact", Kind::Refused, "does not take the address in `tls.acme.email`"),
@@ -120,8 +126,8 @@ const TRIED: [(&str, Option<Challenge>, &str); 13] = [
     ("tls", None, "something else answers for {host} on port 443: does {host} lead to this gateway, or is a CDN or another server in between?"),
     ("unauthorized", Some(Challenge::Http01), "something else answers at http://{host}/.well-known/acme-challenge/…: does {host} lead to this gateway, or is a CDN or another server in between?"),
     ("unauthorized", Some(Challenge::TlsAlpn01), "something else answers for {host} on port 443: does {host} lead to this gateway, or is a CDN or another server in between?"),
-    ("unauthorized", Some(Challenge::Dns01), "the CA found another TXT record at _acme-challenge.{host}: was it published in the right zone, and is `propagation` long enough?"),
-    ("incorrectResponse", Some(Challenge::Dns01), "the CA found another TXT record at _acme-challenge.{host}: was it published in the right zone, and is `propagation` long enough?"),
+    ("unauthorized", Some(Challenge::Dns01), "the CA found no TXT record, or another one, at _acme-challenge.{host}: was it published in the right zone, and is `propagation` long enough?"),
+    ("incorrectResponse", Some(Challenge::Dns01), "the CA found no TXT record, or another one, at _acme-challenge.{host}: was it published in the right zone, and is `propagation` long enough?"),
     ("incorrectResponse", None, "something else answers for {host}: does {host} lead to this gateway, or is a CDN or another server in between?"),
     ("dns", Some(Challenge::Dns01), "the CA found no TXT record at _acme-challenge.{host}: was it published, and is `propagation` long enough?"),
     ("dns", None, "the CA found no address for {host}: does it have an A or AAAA record?"),
@@ -136,7 +142,7 @@ pub(crate) fn name(problem: &Problem) -> &str {
 }
 
 /// The CA's own words, as long as a line may be.
-fn detail(problem: &Problem) -> String {
+pub(crate) fn detail(problem: &Problem) -> String {
     let own = problem.detail.as_deref().unwrap_or_default();
     let parts = problem.subproblems.iter().filter_map(|it| it.detail.as_deref());
     let words: Vec<&str> = std::iter::once(own).chain(parts).filter(|it| !it.is_empty()).collect();

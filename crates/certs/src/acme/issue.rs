@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use instant_acme::{
-    CertificateIdentifier, Error as AcmeError, Identifier, NewOrder, Order, OrderStatus,
+    CertificateIdentifier, Error as AcmeError, Identifier, NewOrder, Order, OrderStatus, Problem,
     RevocationReason, RevocationRequest,
 };
 use rustls_pki_types::CertificateDer;
@@ -14,7 +14,9 @@ use tokio::{
 };
 
 use super::{
-    Acme, Challenge, Challenges, Desk, Directory, Failure, Kind, address, directory::again,
+    Acme, Challenge, Challenges, Desk, Directory, Failure, Kind, address,
+    directory::again,
+    failure::{detail, name},
     show::show,
 };
 use crate::{
@@ -32,7 +34,16 @@ pub(crate) struct Errand<'a> {
     pub(crate) replaces: Option<&'a CertificateDer<'static>>,
     pub(crate) challenges: &'a Arc<Challenges>,
     pub(crate) store: &'a Store,
+    /// Whether nobody will ever trust what is issued.
+    pub(crate) rehearsal: bool,
     pub(crate) now: i64,
+}
+
+impl Errand<'_> {
+    /// Whether the CA counts challenges that fail: not where failing is what it is for.
+    fn counted(&self) -> bool {
+        !self.rehearsal
+    }
 }
 
 /// What an order brought.
@@ -64,6 +75,7 @@ pub(crate) async fn issue(
     desk: &Desk,
     record: &mut Record,
 ) -> Result<Issued, Failure> {
+    let url = errand.directory.url.as_str();
     let fitting = |it: &Challenge| it.fits(errand.host);
     let mut challenges: Vec<_> = errand.acme.challenges.iter().copied().filter(fitting).collect();
     // What did it the last time does it again.
@@ -71,8 +83,17 @@ pub(crate) async fn issue(
     let none = format!("no challenge of the policy can show control of {}", errand.host);
     let mut last = Failure::new(Kind::Ours, none);
     for challenge in challenges {
+        if let Some(left) = errand.counted().then(|| record.must_rest(url, errand.now)).flatten() {
+            if last.kind != Kind::Challenge {
+                let words = "challenges failed there too often: not for";
+                last = Failure::new(Kind::RateLimited, format!("{words} {} min", left / 60 + 1));
+                last.retry_after = left.try_into().ok();
+            }
+            break;
+        }
         match order(errand, desk, record, challenge).await {
             Err(failure) if failure.kind == Kind::Challenge => {
+                record.lost.entry(url.to_owned()).or_default().push(errand.now);
                 let words = match last.kind {
                     Kind::Challenge => format!("{}; {}", last.words, failure.words),
                     _ => failure.words,
@@ -99,7 +120,9 @@ async fn order(
     match &done {
         // It may come to its end yet: the CA is asked for the same order again.
         Err(failure) if matches!(failure.kind, Kind::Unreachable | Kind::RateLimited) => {}
-        Ok(_) | Err(_) => record.order = None,
+        // It stays until the certificate is written down.
+        Ok(_) => {}
+        Err(_) => drop(record.orders.remove(&errand.directory.url)),
     }
     let (chain, used) = done?;
     Ok(Issued { chain, key, challenge: used })
@@ -111,10 +134,11 @@ async fn take_up(
     desk: &Desk,
     record: &mut Record,
 ) -> Result<Option<(Order, String)>, Failure> {
-    let of_here = |open: &&mut OpenOrder| open.directory == errand.directory.url;
-    let Some(open) = record.order.as_mut().filter(of_here) else { return Ok(None) };
+    let Some(open) = record.orders.get_mut(&errand.directory.url) else { return Ok(None) };
     open.tries += 1;
-    if open.tries <= TRIES && (0..STILL_OPEN).contains(&(errand.now - open.made)) {
+    let age = errand.now.saturating_sub(open.made);
+    let same = open.profile == errand.directory.profile && open.key_kind == errand.acme.key.name();
+    if same && open.tries <= TRIES && (0..STILL_OPEN).contains(&age) {
         let found = again!(desk.account.order(open.url.clone()).await);
         match found.map_err(|why| desk.failure(&why)) {
             Ok(mut order) => {
@@ -128,7 +152,7 @@ async fn take_up(
             Err(_) => {}
         }
     }
-    record.order = None;
+    record.orders.remove(&errand.directory.url);
     Ok(None)
 }
 
@@ -167,13 +191,15 @@ async fn make(
         made = again!(desk.account.new_order(&plain).await);
     }
     let order = made.map_err(|why| desk.failure(&why))?;
-    record.order = Some(OpenOrder {
-        directory: errand.directory.url.clone(),
+    let open = OpenOrder {
         url: order.url().to_owned(),
         key: key.clone(),
+        profile: errand.directory.profile.clone(),
+        key_kind: errand.acme.key.name().to_owned(),
         made: errand.now,
         tries: 0,
-    });
+    };
+    record.orders.insert(errand.directory.url.clone(), open);
     // Without it a killed process orders again: that is a pity and no reason to stop.
     if let Err(why) = errand.store.keep_record(errand.host, record) {
         tracing::warn!(error = %chain(&why), "the order could not be written down");
@@ -188,7 +214,7 @@ fn not_for_replacing(error: &AcmeError) -> bool {
     match error {
         AcmeError::Unsupported(_) => true,
         AcmeError::Api(problem) => {
-            let said = super::failure::name(problem);
+            let said = name(problem);
             matches!(said, "alreadyReplaced" | "malformed" | "unauthorized" | "notFound")
         }
         AcmeError::Other(why) => why.to_string().contains("replaces"),
@@ -203,7 +229,23 @@ async fn finish(
     key: &str,
     challenge: Challenge,
 ) -> Result<(String, Option<Challenge>), Failure> {
-    let used = show(errand, desk, order, challenge).await?;
+    // A CA may look more than once: the answer stays until it has issued.
+    let step = show(errand, desk, order, challenge).await?;
+    let used = step.is_some().then_some(challenge);
+    let certificate = fetch(errand, desk, order, key).await;
+    if let Some(step) = step {
+        step.end().await;
+    }
+    Ok((certificate?, used))
+}
+
+/// Asks for the certificate, and waits for it.
+async fn fetch(
+    errand: Errand<'_>,
+    desk: &Desk,
+    order: &mut Order,
+    key: &str,
+) -> Result<String, Failure> {
     let request = {
         let ours = |why: String| Failure::new(Kind::Ours, why);
         let key = rcgen::KeyPair::from_pem(key).map_err(|why| ours(why.to_string()))?;
@@ -215,8 +257,11 @@ async fn finish(
             let state = again!(order.refresh().await.map(|state| state.status));
             match state.map_err(|why| desk.failure(&why))? {
                 OrderStatus::Ready => {
-                    let done = again!(order.finalize_csr(&request).await);
-                    done.map_err(|why| desk.failure(&why))?;
+                    match again!(order.finalize_csr(&request).await) {
+                        // It is on its way already.
+                        Err(AcmeError::Api(problem)) if name(&problem) == "orderNotReady" => {}
+                        done => done.map_err(|why| desk.failure(&why))?,
+                    }
                 }
                 OrderStatus::Valid => {
                     let fetched = again!(order.certificate().await);
@@ -232,14 +277,7 @@ async fn finish(
                         return Ok(chain);
                     }
                 }
-                OrderStatus::Invalid => {
-                    let problem = order.state().error.clone();
-                    let problem = problem.map_or_else(
-                        || Failure::new(Kind::Order, format!("{} gave the order up", desk.name)),
-                        |problem| desk.failure(&AcmeError::Api(problem)),
-                    );
-                    return Err(problem);
-                }
+                OrderStatus::Invalid => return Err(given_up(desk, order.state().error.as_ref())),
                 OrderStatus::Pending | OrderStatus::Processing => {}
             }
             wait(&mut pause, desk).await;
@@ -249,8 +287,20 @@ async fn finish(
         let words = format!("{} did not issue within {} s", desk.name, PATIENCE.as_secs());
         Failure::new(Kind::Unreachable, words)
     };
-    let certificate = timeout(PATIENCE, certificate).await.map_err(late)??;
-    Ok((certificate, used))
+    timeout(PATIENCE, certificate).await.map_err(late)?
+}
+
+/// What a CA says of an order that it gave up. That is about the order: where something is not
+/// authorized, it is not the account.
+fn given_up(desk: &Desk, problem: Option<&Problem>) -> Failure {
+    let failure = problem.map(|problem| desk.failure(&AcmeError::Api(problem.clone())));
+    match failure {
+        Some(failure) if failure.kind != Kind::Unauthorized => failure,
+        Some(_) | None => {
+            let said = problem.map_or_else(|| "it does not say why".to_owned(), detail);
+            Failure::new(Kind::Order, format!("{} gave the order up ({said})", desk.name))
+        }
+    }
 }
 
 /// Waits a little longer each time, and as long as the CA asks for, within reason.
@@ -267,6 +317,8 @@ pub(crate) async fn revoke(
     reason: RevocationReason,
 ) -> Result<(), Failure> {
     let request = RevocationRequest { certificate, reason: Some(reason) };
-    let revoked = again!(desk.account.revoke(&request).await);
-    revoked.map_err(|why| desk.failure(&why))
+    match again!(desk.account.revoke(&request).await) {
+        Err(AcmeError::Api(problem)) if name(&problem) == "alreadyRevoked" => Ok(()),
+        revoked => revoked.map_err(|why| desk.failure(&why)),
+    }
 }

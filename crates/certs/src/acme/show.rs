@@ -1,31 +1,38 @@
 //! Control of a host is shown: an answer is published, the CA is told to look, and what it finds is
 //! waited for.
 
+use std::time::Duration;
+
 use instant_acme::{AuthorizationStatus, ChallengeStatus, Error as AcmeError, Order, Problem};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     Challenge, Desk, DnsError, Failure, Kind, Published,
     directory::again,
     dns::Record as TxtRecord,
+    failure::name,
     issue::{Errand, FIRST_LOOK, PATIENCE, wait},
 };
 use crate::store::chain;
 
-/// Shows control of the host, unless the CA still knows it from lately. An order for one host has
-/// one authorization.
-pub(super) async fn show(
-    errand: Errand<'_>,
-    desk: &Desk,
+/// Shows control of the host, unless the CA still knows it from lately; the answer stays published
+/// until what is given back has ended. An order for one host has one authorization.
+pub(super) async fn show<'a>(
+    errand: Errand<'a>,
+    desk: &'a Desk,
     order: &mut Order,
     challenge: Challenge,
-) -> Result<Option<Challenge>, Failure> {
+) -> Result<Option<Step<'a>>, Failure> {
     let fetched = again!(order.authorizations().next().await.transpose().map(drop));
     fetched.map_err(|why| desk.failure(&why))?;
     let Some(step) = Step::begin(errand, desk, order, challenge).await? else { return Ok(None) };
-    let tried = step.run(order).await;
-    step.end().await;
-    tried.map(|()| Some(challenge))
+    match step.run(order).await {
+        Ok(()) => Ok(Some(step)),
+        Err(failure) => {
+            step.end().await;
+            Err(failure)
+        }
+    }
 }
 
 /// How a CA finds an authorization.
@@ -38,11 +45,15 @@ enum Said {
     Refused(Option<Problem>),
 }
 
-/// How often the word to look is given.
+/// How often the word to look is given, where it seems to be lost on its way: each is another look of
+/// the CA's, and counts.
 const WORDS: u32 = 3;
 
+/// How long to wait before it is given again.
+const LOST: Duration = Duration::from_secs(10);
+
 /// An authorization that is being shown.
-struct Step<'a> {
+pub(super) struct Step<'a> {
     errand: Errand<'a>,
     desk: &'a Desk,
     challenge: Challenge,
@@ -92,11 +103,10 @@ impl<'a> Step<'a> {
         Ok(Some(Self { errand, desk, challenge, _published: published, txt }))
     }
 
-    /// Lets the CA look, and waits for what it says. Where the word to look was lost on its way, or
-    /// the answer to it, the CA is asked which: it may be looking already.
+    /// Lets the CA look, and waits for what it says.
     async fn run(&self, order: &mut Order) -> Result<(), Failure> {
         let decided = async {
-            let (mut pause, mut words) = (FIRST_LOOK, 0);
+            let (mut pause, mut words, mut told) = (FIRST_LOOK, 0, false);
             loop {
                 let said = again!(self.said(order).await);
                 match said.map_err(|why| self.desk.failure(&why))? {
@@ -105,11 +115,12 @@ impl<'a> Step<'a> {
                         let (challenge, host) = (self.challenge, self.errand.host);
                         return Err(Failure::challenge(problem.as_ref(), challenge, host));
                     }
-                    Said::Waiting if words < WORDS => {
+                    // Let's Encrypt looks while the challenge is still pending.
+                    Said::Waiting if !told && words < WORDS => {
                         words += 1;
-                        let ready = again!(self.set_ready(order).await);
-                        if let Err(why @ AcmeError::Api(_)) = ready {
-                            return Err(self.refused(&why));
+                        told = self.tell(order).await?;
+                        if !told {
+                            sleep(LOST).await;
                         }
                     }
                     Said::Waiting | Said::Looking => {}
@@ -122,6 +133,18 @@ impl<'a> Step<'a> {
             Failure::new(Kind::Challenge, words)
         };
         timeout(PATIENCE, decided).await.map_err(late)?
+    }
+
+    /// Gives the CA the word to look, and tells whether it has heard it. If it is lost on its way, or
+    /// the answer to it, nobody knows.
+    async fn tell(&self, order: &mut Order) -> Result<bool, Failure> {
+        match again!(self.set_ready(order).await) {
+            Ok(()) => Ok(true),
+            // It looks already.
+            Err(AcmeError::Api(problem)) if name(&problem) == "conflict" => Ok(true),
+            Err(why @ AcmeError::Api(_)) => Err(self.refused(&why)),
+            Err(_) => Ok(false),
+        }
     }
 
     async fn set_ready(&self, order: &mut Order) -> Result<(), AcmeError> {
@@ -167,7 +190,7 @@ impl<'a> Step<'a> {
     }
 
     /// Takes the answer back.
-    async fn end(self) {
+    pub(super) async fn end(self) {
         if let Some(record) = self.txt {
             record.withdraw().await;
         }

@@ -6,7 +6,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use tokio::time::timeout;
 
 use super::Directory;
+use crate::{Clock, SystemClock};
 
 /// How a directory is reached.
 pub trait Internet: fmt::Debug + Send + Sync {
@@ -128,7 +129,25 @@ pub(crate) struct Polite {
 const AGENT: &str = concat!("n8n-gateway/", env!("CARGO_PKG_VERSION"), " instant-acme/0.8");
 
 /// RFC 9773 4.3.2: how long a client waits where the CA does not say.
-const ASK_AGAIN: &str = "21600";
+const ASK_AGAIN: u64 = 21_600;
+
+/// The longest that a CA is believed when it asks to be left alone, in seconds: a week, the longest
+/// of Let's Encrypt's own limits.
+pub(crate) const LONGEST_LIMIT: u64 = 7 * 86_400;
+
+/// How many seconds `Retry-After` means: a number, or a date (RFC 9110 10.2.3).
+fn seconds_of(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let until = |date: SystemTime| date.duration_since(UNIX_EPOCH).ok().map(|it| it.as_secs());
+    let left = match text.parse() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let then = httpdate::parse_http_date(text).ok().and_then(until)?;
+            then.saturating_sub(SystemClock.now().unsigned_abs())
+        }
+    };
+    Some(left.min(LONGEST_LIMIT))
+}
 
 impl Polite {
     pub(crate) fn new(inner: Box<dyn HttpClient>, heard: Arc<Mutex<Heard>>) -> Self {
@@ -149,16 +168,15 @@ impl HttpClient for Polite {
             };
             let late = |_| Acme::Other(io::Error::from(io::ErrorKind::TimedOut).into());
             let (mut parts, body) = timeout(PATIENCE, whole).await.map_err(late)??;
-            let seconds = parts.headers.get(header::RETRY_AFTER);
-            let seconds = seconds.and_then(|it| it.to_str().ok()?.trim().parse().ok());
+            let seconds = parts.headers.remove(header::RETRY_AFTER);
+            let seconds = seconds.and_then(|it| seconds_of(it.to_str().ok()?));
             let mut last = heard.lock().unwrap_or_else(PoisonError::into_inner);
             *last = Heard { retry_after: seconds };
             drop(last);
-            // Where it is asked how long, instant-acme wants to be told.
-            let agreed = header::HeaderValue::from_static(ASK_AGAIN);
-            if parts.status == StatusCode::OK {
-                parts.headers.entry(header::RETRY_AFTER).or_insert(agreed);
-            }
+            // Where it is asked how long, instant-acme wants to be told; and adds whatever it is told
+            // to the time of day.
+            let agreed = header::HeaderValue::from(seconds.unwrap_or(ASK_AGAIN));
+            parts.headers.insert(header::RETRY_AFTER, agreed);
             understood(parts.status, &body)?;
             Ok(BytesResponse::from(Response::from_parts(parts, http_body_util::Full::new(body))))
         })
@@ -169,4 +187,18 @@ impl HttpClient for Polite {
 fn understood(status: StatusCode, body: &[u8]) -> Result<(), Acme> {
     let fine = status.is_success() || serde_json::from_slice::<instant_acme::Problem>(body).is_ok();
     if fine { Ok(()) } else { Err(Acme::Other(format!("it answers {status}").into())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_says_how_long_in_either_form_and_is_believed_for_a_week() {
+        assert_eq!(seconds_of(" 120 "), Some(120));
+        assert_eq!(seconds_of("18446744073709551615"), Some(LONGEST_LIMIT));
+        assert_eq!(seconds_of("Fri, 31 Dec 9999 23:59:59 GMT"), Some(LONGEST_LIMIT));
+        assert_eq!(seconds_of("Fri, 31 Dec 1999 23:59:59 GMT"), Some(0));
+        assert_eq!(seconds_of("soon"), None);
+    }
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 use gateway_telemetry::{CertificateFailed, CertificateIssued, CertificateNotServed};
 use tokio::time::timeout;
 
-use super::{Keeper, Means, host::LONGEST_LIMIT};
+use super::{Keeper, Means, host::Unkept};
 use crate::{
     Challenge, Directory, Identity,
-    acme::{Accounts, Errand, Failure, Issued, Kind, issue},
+    acme::{Accounts, Errand, Failure, Issued, Kind, LONGEST_LIMIT, issue},
     from_pem,
     renewal::back_off,
     store::chain,
 };
 
 /// How long a CA is left alone that wants it and does not say how long, in seconds.
-const LIMITED: i64 = 3600;
+const LIMITED: u64 = 3600;
 
 /// How long a look into the mirror may take.
 const MIRROR: Duration = Duration::from_secs(10);
@@ -65,16 +65,24 @@ impl Keeper {
         directory: &Directory,
         means: Means<'_>,
     ) -> Result<(Issued, Identity), Failure> {
+        let (url, rehearsal) = (&directory.url, directory.rehearsal());
+        let record = self.hosts.get(at).map(|it| &it.record);
+        // An order that is open there already is better brought to its end.
         let failed =
-            self.hosts.get(at).is_some_and(|it| it.record.failing.contains(&directory.name));
-        if let Some(rehearsal) = directory.rehearsal().filter(|_| failed) {
-            self.order_at(at, &rehearsal, means).await?;
+            record.is_some_and(|it| it.failing.contains(url) && !it.orders.contains_key(url));
+        if let Some(rehearsal) = rehearsal.filter(|_| failed) {
+            match self.order_at(at, &rehearsal, true, means).await {
+                // What cannot be shown there cannot be shown here.
+                Err(failure) if failure.kind == Kind::Challenge => return Err(failure),
+                // What else is wrong there says nothing of this one.
+                Ok(_) | Err(_) => {}
+            }
         }
-        let done = self.order_at(at, directory, means).await;
+        let done = self.order_at(at, directory, false, means).await;
         if let Some(host) = self.hosts.get_mut(at) {
             match &done {
-                Ok(_) => drop(host.record.failing.remove(&directory.name)),
-                Err(_) => drop(host.record.failing.insert(directory.name.clone())),
+                Ok(_) => drop(host.record.failing.remove(url)),
+                Err(_) => drop(host.record.failing.insert(url.clone())),
             }
         }
         done
@@ -85,17 +93,18 @@ impl Keeper {
         &mut self,
         at: usize,
         directory: &Directory,
+        rehearsal: bool,
         means: Means<'_>,
     ) -> Result<(Issued, Identity), Failure> {
         self.leave_alone(at, directory)?;
-        let mut done = self.order_once(at, directory, means).await;
+        let mut done = self.order_once(at, directory, rehearsal, means).await;
         if let Err(Failure { kind: Kind::Account, words, .. }) = &done {
             tracing::warn!(directory = directory.name, error = words, "a new account is made");
             self.store.forget_account(&directory.url);
-            done = self.order_once(at, directory, means).await;
+            done = self.order_once(at, directory, rehearsal, means).await;
         } else if let Err(Failure { kind: Kind::Order, words, .. }) = &done {
             tracing::warn!(directory = directory.name, error = words, "a new order is made");
-            done = self.order_once(at, directory, means).await;
+            done = self.order_once(at, directory, rehearsal, means).await;
         }
         let result = match &done {
             Ok(_) => "issued",
@@ -107,9 +116,9 @@ impl Keeper {
         if let (Err(Failure { kind: Kind::RateLimited, retry_after, .. }), Some(host)) =
             (&done, self.hosts.get_mut(at))
         {
-            let asked = retry_after.and_then(|it| i64::try_from(it).ok()).unwrap_or(LIMITED);
-            let until = now + asked.clamp(60, LONGEST_LIMIT);
-            host.record.limited.insert(directory.name.clone(), until);
+            let asked = retry_after.unwrap_or(LIMITED).clamp(60, LONGEST_LIMIT);
+            let until = now.saturating_add(asked.try_into().unwrap_or(i64::MAX));
+            host.record.limited.insert(directory.url.clone(), until);
         }
         done
     }
@@ -118,8 +127,8 @@ impl Keeper {
     fn leave_alone(&mut self, at: usize, directory: &Directory) -> Result<(), Failure> {
         let now = self.clock.now();
         let Some(host) = self.hosts.get_mut(at) else { return Ok(()) };
-        host.record.limited.retain(|_, until| (1..=LONGEST_LIMIT).contains(&(*until - now)));
-        let Some(until) = host.record.limited.get(&directory.name) else { return Ok(()) };
+        host.record.drop_limits(now);
+        let Some(until) = host.record.limited.get(&directory.url) else { return Ok(()) };
         let minutes = (until - now + 59) / 60;
         let words = format!("{} has been asked too often: not for {minutes} min", directory.name);
         Err(Failure::new(Kind::RateLimited, words))
@@ -129,6 +138,7 @@ impl Keeper {
         &mut self,
         at: usize,
         directory: &Directory,
+        rehearsal: bool,
         means: Means<'_>,
     ) -> Result<(Issued, Identity), Failure> {
         let gone = || Failure::new(Kind::Ours, "the host is not wanted any more");
@@ -148,10 +158,24 @@ impl Keeper {
             replaces: replaced,
             challenges: self.served.challenges(),
             store: &self.store,
+            rehearsal,
             now,
         };
-        let issued = issue(errand, &desk, &mut host.record).await?;
-        self.examine(at, issued, &directory.name)
+        match issue(errand, &desk, &mut host.record).await {
+            Ok(issued) => {
+                let examined = self.examine(at, issued, &directory.name);
+                if let (Err(_), Some(host)) = (&examined, self.hosts.get_mut(at)) {
+                    host.record.orders.remove(&directory.url);
+                }
+                examined
+            }
+            Err(failure) if failure.kind == Kind::Unauthorized => {
+                let closed = desk.is_closed(&wants.acme.email).await;
+                let kind = if closed { Kind::Account } else { Kind::Refused };
+                Err(Failure { kind, ..failure })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// What a CA has issued is looked at before it takes the place of anything.
@@ -175,11 +199,7 @@ impl Keeper {
         if identity.not_after > now {
             return Ok((issued, identity));
         }
-        // Either the CA is wrong or this machine is: a certificate that is worth nothing here may
-        // be good everywhere else.
-        if host.left(now).is_none() {
-            self.served.swap_one(&host.name, &identity);
-        }
+        // Either the CA is wrong or this machine is.
         Err(Failure::new(
             Kind::Ours,
             format!("what {directory} issued has ended already: is this machine's clock right?"),
@@ -202,9 +222,13 @@ impl Keeper {
         record.directory = Some(directory.name.clone());
         record.directory_url = Some(directory.url.clone());
         record.challenge = issued.challenge.or(record.challenge);
-        record.issued = Some(now);
+        (record.issued, record.revoked) = (Some(now), None);
         record.forgive();
-        (record.under_way, record.order) = (false, None);
+        record.under_way = false;
+        // Without the file, the open order is what the certificate can be had from again.
+        if kept.is_ok() {
+            record.orders.clear();
+        }
         self.served.swap_one(&host.name, &identity);
         let event = CertificateIssued {
             host: host.name.clone(),
@@ -216,7 +240,7 @@ impl Keeper {
         };
         (host.identity, host.suggestion) = (Some(identity), None);
         let noted = self.store.keep_record(&host.name, &host.record);
-        host.unkept = kept.is_err().then_some((issued.chain, issued.key));
+        host.unkept = kept.is_err().then_some(Unkept { chain: issued.chain, key: issued.key });
         self.telemetry.say(&event);
         for why in [kept.err(), noted.err()].into_iter().flatten() {
             self.complain(&chain(&why));

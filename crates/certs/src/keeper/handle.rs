@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_telemetry::{CertificateLoaded, CertificateTemporary, Telemetry};
+use gateway_telemetry::{CertificateLoaded, CertificateOrdered, CertificateTemporary, Telemetry};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -128,6 +128,8 @@ pub(super) enum Order {
     Revoke {
         host: String,
         reason: RevocationReason,
+        /// Who asked.
+        by: String,
         reply: oneshot::Sender<Vec<Outcome>>,
     },
 }
@@ -185,8 +187,12 @@ impl Keeping {
         say_aside(&self.telemetry, found.aside);
         let Some(identity) = found.value else {
             without.push(host.clone());
+            // What was in files before stands in as long as it is good: browsers that have been told
+            // to insist on HTTPS take nothing less.
+            let (now, before) = (self.clock.now(), self.served.current());
+            let good = before.covers(host) && (before.not_before..before.not_after).contains(&now);
             let hosts = std::slice::from_ref(host);
-            let identity = temporary(hosts, self.clock.now())?;
+            let identity = if good { before } else { temporary(hosts, now)? };
             return Ok(Shown { identity, temporary: true });
         };
         self.telemetry.say(&CertificateLoaded {
@@ -204,15 +210,26 @@ impl Keeping {
         self.standings.borrow().clone()
     }
 
-    /// Gets a new certificate for `host` now, or for all; tells what came of it. Nothing if the
-    /// keeper has gone.
-    pub async fn renew(&self, host: Option<String>) -> Option<Vec<Outcome>> {
+    /// Gets a new certificate for `host` now, or for all, because `by` asks for it; tells what came of
+    /// it. Nothing if the keeper has gone.
+    pub async fn renew(&self, host: Option<String>, by: &str) -> Option<Vec<Outcome>> {
+        let hosts = host.clone().map_or_else(
+            || self.standings().into_iter().map(|it| it.host).collect(),
+            |host| vec![host],
+        );
+        self.telemetry.say(&CertificateOrdered { hosts, by: by.to_owned() });
         self.ask(|reply| Order::Renew { host, reply }).await
     }
 
-    /// Has the certificate of `host` revoked, and gets a new one.
-    pub async fn revoke(&self, host: String, reason: RevocationReason) -> Option<Vec<Outcome>> {
-        self.ask(|reply| Order::Revoke { host, reason, reply }).await
+    /// Has the certificate of `host` revoked, because `by` asks for it, and gets a new one.
+    pub async fn revoke(
+        &self,
+        host: String,
+        reason: RevocationReason,
+        by: &str,
+    ) -> Option<Vec<Outcome>> {
+        let by = by.to_owned();
+        self.ask(|reply| Order::Revoke { host, reason, by, reply }).await
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use super::{Renewal, Standing, State};
 use crate::{
     Acme, Identity, Shown,
-    renewal::{Plan, Source, Window, back_off, plan},
+    acme::LONGEST_LIMIT,
+    renewal::{Plan, Window, back_off, plan, spacing},
     store::Record,
 };
 
@@ -19,9 +20,21 @@ pub(super) struct Host {
     /// What the CA said of it.
     pub(super) suggestion: Option<Suggestion>,
     /// The chain and key that could not be written down yet.
-    pub(super) unkept: Option<(String, String)>,
+    pub(super) unkept: Option<Unkept>,
     /// When its file was written, as this process last saw it.
     pub(super) written: Option<SystemTime>,
+}
+
+/// What could not be written down yet: PEM.
+pub(super) struct Unkept {
+    pub(super) chain: String,
+    pub(super) key: String,
+}
+
+impl std::fmt::Debug for Unkept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unkept").finish_non_exhaustive()
+    }
 }
 
 /// When a CA would like a certificate to be renewed.
@@ -44,10 +57,20 @@ impl Host {
         if self.record.waits(now).is_some() {
             return false;
         }
-        // One of a CA that is not asked any more, of its staging directory for one, is replaced.
+        let Some(identity) = &self.identity else { return true };
+        // One of a CA that is not asked any more, of its staging directory for one, is replaced; and
+        // one that is revoked.
         let url = self.record.directory_url.as_ref();
         let foreign = url.is_some_and(|url| acme.directories.iter().all(|it| it.url != *url));
-        foreign || self.plan().is_none_or(|plan| now >= plan.at)
+        if foreign || self.record.revoked.as_ref() == Some(&identity.serial) {
+            return true;
+        }
+        // Whatever the dates say, orders that succeed do not follow one another in a circle.
+        let rested = self
+            .record
+            .issued
+            .is_none_or(|then| then > now || now >= then.saturating_add(spacing(identity)));
+        rested && self.plan().is_some_and(|plan| now >= plan.at)
     }
 
     /// When something may be due next, if that is known.
@@ -103,6 +126,10 @@ impl Host {
     }
 }
 
+/// How often challenges may fail at a CA within an hour, and what an hour is.
+const FAILURES_AN_HOUR: usize = 4;
+const HOUR: i64 = 3600;
+
 /// After how many starts that ended an attempt an open order is waited with like any other.
 const WAKINGS: u32 = 3;
 
@@ -110,13 +137,13 @@ impl Record {
     /// Takes down that this is a new process. An attempt that the last one did not end counts as
     /// failed, or a machine that dies of it again and again would order again and again.
     pub(super) fn woke(&mut self, now: i64, host: &str) {
-        self.limited.retain(|_, until| *until > now && *until - now < LONGEST_LIMIT);
+        self.drop_limits(now);
         if !std::mem::take(&mut self.under_way) {
             return;
         }
         self.failures = self.failures.saturating_add(1);
         // What has been ordered can be fetched; that costs the CA nothing.
-        if self.order.is_none() || self.failures > WAKINGS {
+        if self.orders.is_empty() || self.failures > WAKINGS {
             self.failed = Some(now);
             self.not_before = Some(now + back_off(self.failures, None, host));
         }
@@ -132,22 +159,20 @@ impl Record {
     pub(super) fn forgive(&mut self) {
         (self.failures, self.failed, self.not_before) = (0, None, None);
         self.last_error = None;
-        self.failing.clear();
     }
-}
 
-/// The longest that a CA is believed when it asks to be left alone, in seconds: a week, the longest
-/// of Let's Encrypt's own limits.
-pub(super) const LONGEST_LIMIT: i64 = 7 * 86_400;
+    /// Forgets the limits that have passed, and those that a clock ahead of its time has left.
+    pub(super) fn drop_limits(&mut self, now: i64) {
+        let longest = i64::try_from(LONGEST_LIMIT).unwrap_or(i64::MAX);
+        self.limited.retain(|_, until| *until > now && until.saturating_sub(now) <= longest);
+    }
 
-/// So that what is shown can be read back.
-impl Source {
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ari => "ari",
-            Self::Lifetime => "lifetime",
-        }
+    /// How long a CA without a staging directory is left alone because challenges failed there, in
+    /// seconds: Let's Encrypt lets a host fail five times an hour.
+    pub(crate) fn must_rest(&mut self, url: &str, now: i64) -> Option<i64> {
+        let lost = self.lost.get_mut(url)?;
+        lost.retain(|then| (0..HOUR).contains(&now.saturating_sub(*then)));
+        let first = *lost.first()?;
+        (lost.len() >= FAILURES_AN_HOUR).then_some(first + HOUR - now)
     }
 }

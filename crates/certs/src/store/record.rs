@@ -28,23 +28,31 @@ pub(crate) struct Record {
     pub(crate) not_before: Option<i64>,
     /// Whether an attempt has begun and nobody has told its end.
     pub(crate) under_way: bool,
-    /// The directories that failed the last time: where they have a staging one, it comes first.
+    /// The number of a certificate that was revoked.
+    pub(crate) revoked: Option<String>,
+    /// The directories that failed the last time, by URL: where they have a staging one, it comes
+    /// first.
     pub(crate) failing: BTreeSet<String>,
-    /// The directories that want to be left alone, and until when in seconds since 1970.
+    /// The directories that want to be left alone, by URL, and until when in seconds since 1970.
     pub(crate) limited: BTreeMap<String, i64>,
-    /// The order that is not finished, where one is.
-    pub(crate) order: Option<OpenOrder>,
+    /// When challenges failed lately, by the directory's URL, in seconds since 1970.
+    pub(crate) lost: BTreeMap<String, Vec<i64>>,
+    /// The orders that are not finished, by the directory's URL.
+    pub(crate) orders: BTreeMap<String, OpenOrder>,
 }
 
 /// An order that can be taken up again.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
 pub(crate) struct OpenOrder {
-    /// The CA's directory, by URL.
-    pub(crate) directory: String,
     /// The order, by URL.
     pub(crate) url: String,
     /// The key of the certificate to be, PEM.
     pub(crate) key: String,
+    /// The kind of certificate that was ordered.
+    #[serde(default)]
+    pub(crate) profile: Option<String>,
+    /// The kind of its key.
+    pub(crate) key_kind: String,
     /// When it was made, in seconds since 1970.
     pub(crate) made: i64,
     /// How often it was taken up again.

@@ -6,11 +6,12 @@ use gateway_policy::{Hosts, Place};
 
 use super::Beside;
 use crate::{
-    Acme, Challenge, Directory, Dns, Eab, KeyType, Listen, Needs, Publisher, Rfc2136, Secret,
-    SecretBytes, TsigAlgorithm, TsigKey,
+    Acme, Challenge, Directory, Dns, Eab, KeyType, Needs, Publisher, Rfc2136, Secret, SecretBytes,
+    TsigAlgorithm, TsigKey,
     at::{At, OneOrMany},
     compile::required,
     de::Session,
+    grants::authority,
     problem::did_you_mean,
     raw,
     text::Span,
@@ -31,11 +32,14 @@ const KNOWN: [Known; 4] = [
     Known { name: "letsencrypt", url: "https://acme-v02.api.letsencrypt.org/directory", staging: Some("https://acme-staging-v02.api.letsencrypt.org/directory"), eab: false },
     Known { name: "letsencrypt-staging", url: "https://acme-staging-v02.api.letsencrypt.org/directory", staging: None, eab: false },
     Known { name: "zerossl", url: "https://acme.zerossl.com/v2/DV90", staging: None, eab: true },
-    Known { name: "google", url: "https://dv.acme-v02.api.pki.goog/directory", staging: Some("https://dv.acme-v02.test-api.pki.goog/directory"), eab: true },
+    Known { name: "google", url: "https://dv.acme-v02.api.pki.goog/directory", staging: None, eab: true },
 ];
 
 /// How long a TXT record is waited for, unless the file says otherwise.
 const PROPAGATION: Duration = Duration::from_secs(10);
+
+/// The longest that one is waited for.
+const LONGEST_PROPAGATION: Duration = Duration::from_mins(15);
 
 pub(super) fn acme(
     raw: raw::Acme,
@@ -44,7 +48,7 @@ pub(super) fn acme(
     needs: &mut Needs,
     session: &Session<'_>,
 ) -> Option<Acme> {
-    let Beside(hosts, listen) = around;
+    let Beside(hosts, _) = around;
     let raw::Acme { email, directories, challenges, dns, profile, key_type } = raw;
     let email = email_of(email, place, session);
     let profile = profile.and_then(|it| it.value);
@@ -53,7 +57,7 @@ pub(super) fn acme(
         Some(dns) => Some(dns_of(dns.value?, dns.place, session)?),
         None => None,
     };
-    let challenges = challenges_of(challenges, dns.as_ref(), place, listen, session);
+    let challenges = challenges_of(challenges, dns.as_ref(), place, around, session);
     let directories = with_profiles(directories?, profile.as_ref(), *hosts);
     warn_of_private_hosts(&directories, place, *hosts, session);
     Some(Acme {
@@ -100,7 +104,15 @@ fn directories_of(
     let read = |one: At<raw::Directory>| directory_of(one.value?, one.place, needs, session);
     // Each is read, so that each problem is told.
     let all: Vec<Option<Directory>> = list.into_iter().map(read).collect();
-    all.into_iter().collect()
+    let mut all: Vec<Directory> = all.into_iter().collect::<Option<_>>()?;
+    // A host with several directories: each is called by its whole URL.
+    let names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
+    for one in &mut all {
+        if names.iter().filter(|name| **name == one.name).count() > 1 {
+            one.name = one.url.trim_start_matches("https://").to_owned();
+        }
+    }
+    Some(all)
 }
 
 fn directory(name: &str, url: &str, staging: Option<&str>) -> Directory {
@@ -128,7 +140,7 @@ fn directory_of(
     };
     let written = url.as_ref().map_or(place, |url| url.place);
     let url = required(url, "url", place, "url: https://…/directory", session)?;
-    let known = KNOWN.iter().find(|known| known.name == url);
+    let known = KNOWN.iter().find(|known| known.name == url || known.url == url);
     let mut made = match known {
         Some(known) => directory(known.name, known.url, known.staging),
         None => directory(url_host(&url, written, session)?, &url, None),
@@ -156,10 +168,9 @@ fn directory_of(
 
 /// The host of a directory's URL, with its port if it has one: its name for metrics and logs.
 fn url_host<'u>(url: &'u str, place: Place, session: &Session<'_>) -> Option<&'u str> {
-    let rest = url.strip_prefix("https://");
-    let host = rest
-        .and_then(|rest| rest.split('/').next())
-        .filter(|host| gateway_policy::Authority::parse(host).is_ok());
+    let rest = url.strip_prefix("https://").filter(|_| url.parse::<http::Uri>().is_ok());
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    let host = host.filter(|host| gateway_policy::Authority::parse(host).is_ok());
     if host.is_none() {
         let names = || KNOWN.iter().map(|known| known.name);
         let hint = did_you_mean(url, names()).unwrap_or_else(|| {
@@ -178,21 +189,18 @@ fn root_of(
     let path = beside(session.file, Path::new(&root.value?));
     needs.files.insert(path.clone());
     match session.world.read(&path) {
-        Ok(pem) if contains(&pem, b"-----BEGIN CERTIFICATE-----") => Some((path, pem)),
-        Ok(_) => {
-            let message = format!("{}: no certificate in it", path.display());
-            session.error(root.place, message, Some("a PEM file".to_owned()));
-            None
-        }
+        Ok(pem) => match authority(&pem) {
+            Ok(_) => Some((path, pem)),
+            Err((message, hint)) => {
+                session.error(root.place, format!("{}: {message}", path.display()), hint);
+                None
+            }
+        },
         Err(why) => {
             session.error(root.place, format!("{}: {why}", path.display()), None);
             None
         }
     }
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 fn eab_of(raw: raw::Eab, place: Place, session: &Session<'_>) -> Option<Eab> {
@@ -221,7 +229,7 @@ fn challenges_of(
     raw: Option<At<OneOrMany<raw::Challenge>>>,
     dns: Option<&Dns>,
     place: Place,
-    listen: &Listen,
+    Beside(hosts, listen): &Beside<'_>,
     session: &Session<'_>,
 ) -> Option<Vec<Challenge>> {
     let written = raw.as_ref().map_or(place, |raw| raw.place);
@@ -242,6 +250,13 @@ fn challenges_of(
     }
     if listen.http.is_empty() {
         challenges.retain(|it| *it != Challenge::Http01);
+    }
+    let is_address = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let address = hosts.and_then(|hosts| hosts.names().find(|host| is_address(host)));
+    if let (Some(address), [Challenge::Dns01]) = (address, challenges.as_slice()) {
+        let hint = Some("challenges: [tls-alpn-01, http-01]".to_owned());
+        session.error(written, format!("`{address}` has no TXT record"), hint);
+        return None;
     }
     if challenges.is_empty() {
         let hint = "challenges: [tls-alpn-01, http-01]; http-01 needs `listen.http`";
@@ -272,7 +287,12 @@ fn dns_of(raw: raw::Dns, place: Place, session: &Session<'_>) -> Option<Dns> {
             return None;
         }
     };
+    let written = propagation.as_ref().map_or(place, |it| it.place);
     let propagation = propagation.and_then(|it| it.value).map_or(PROPAGATION, |Span(it)| it);
+    if propagation > LONGEST_PROPAGATION {
+        session.error(written, "no CA waits for so long", Some("at most `15m`".to_owned()));
+        return None;
+    }
     Some(Dns { publisher, propagation })
 }
 

@@ -10,12 +10,18 @@ use super::{Desk, json, query, text};
 use crate::control::Order;
 
 impl Desk {
-    pub(super) async fn certificates(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(super) async fn certificates(
+        &self,
+        request: &Request<Incoming>,
+        who: &str,
+    ) -> Response<Full<Bytes>> {
         let stopping = || {
             let why = "broken off: the policy has changed, or the gateway stops; ask again\n";
             text(StatusCode::SERVICE_UNAVAILABLE, why)
         };
+        // As the policy has it: an address without brackets.
         let host = query(request, "host");
+        let host = host.map(|it| it.trim_matches(['[', ']']).to_ascii_lowercase());
         let done = match (request.method(), request.uri().path()) {
             (&Method::GET, "/certificates") => {
                 return match self.ask(Order::Status).await {
@@ -30,7 +36,7 @@ impl Desk {
                 if let Some(complaint) = self.not_ours(host.as_deref()) {
                     return complaint;
                 }
-                self.keeping.renew(host).await
+                self.keeping.renew(host, who).await
             }
             (&Method::POST, "/certificates/revoke") => {
                 let name = query(request, "reason").unwrap_or_else(|| "unspecified".to_owned());
@@ -43,7 +49,7 @@ impl Desk {
                 if let Some(complaint) = self.not_ours(Some(&host)) {
                     return complaint;
                 }
-                self.keeping.revoke(host, reason).await
+                self.keeping.revoke(host, reason, who).await
             }
             (_, "/certificates/renew" | "/certificates/revoke") => {
                 return text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n");

@@ -76,7 +76,10 @@ fn escaped(text: &str) -> String {
 }
 
 fn list(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
-    let (_, body) = wait(ask(gateway, Method::GET, "/certificates", Bytes::new()))?;
+    let (status, body) = wait(ask(gateway, Method::GET, "/certificates", Bytes::new()))?;
+    if status != StatusCode::OK {
+        bail!("{}", String::from_utf8_lossy(&body).trim());
+    }
     let all: Vec<CertificateStatus> = serde_json::from_slice(&body)?;
     if json {
         say(&serde_json::to_string_pretty(&all)?);
@@ -91,6 +94,10 @@ fn list(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
 
 fn carry_out(gateway: &Running, path: &str, json: bool) -> anyhow::Result<Exit> {
     let (status, body) = wait(ask(gateway, Method::POST, path, Bytes::new()))?;
+    if status.is_client_error() {
+        complain(String::from_utf8_lossy(&body).trim());
+        return Ok(Exit::Failure);
+    }
     if status != StatusCode::OK {
         bail!("{}", String::from_utf8_lossy(&body).trim());
     }

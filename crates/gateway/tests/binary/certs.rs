@@ -39,7 +39,7 @@ fn a_certificate_that_no_ca_issues_is_shown_and_left_alone() {
     assert!(out.starts_with("certificate  localhost: 36"), "{out}");
     for command in [&["renew"][..], &["revoke", "localhost"]] {
         let (code, _, complaints) = certs(&house, command);
-        assert_eq!(code, Some(2));
+        assert_eq!(code, Some(1));
         assert!(complaints.contains("not from a CA that the gateway asks"), "{complaints}");
     }
     let (code, _, complaints) = certs(&house, &["revoke", "localhost", "--reason", "boredom"]);
@@ -59,26 +59,32 @@ fn without_a_ca_it_begins_with_a_temporary_certificate_and_says_so() {
         "{out}"
     );
     assert!(out.contains("1 attempts failed, the next in 5"), "{out}");
-    assert!(out.contains("no browser trusts it") && out.contains("Connection refused"), "{out}");
+    assert!(
+        out.contains("it stands in: no CA has issued one yet")
+            && out.contains("Connection refused"),
+        "{out}"
+    );
     let (code, out, complaints) = certs(&house, &["renew", "localhost"]);
     assert_eq!((code, out.as_str()), (Some(1), ""), "{complaints}");
     assert!(
         complaints.starts_with("localhost: ") && complaints.contains("refused"),
         "{complaints}"
     );
+    let (code, _, complaints) = certs(&house, &["renew", "LocalHost"]);
+    assert!(code == Some(1) && complaints.starts_with("localhost: "), "{complaints}");
     let (code, _, complaints) = certs(&house, &["renew", "other.test"]);
     assert!(
-        code == Some(2) && complaints.contains("`other.test` has no certificate here: localhost")
+        code == Some(1) && complaints.contains("`other.test` has no certificate here: localhost")
     );
     let status = house.admin("GET", "/status");
     let (_, body) = status.split_once("\r\n\r\n").unwrap();
     let status: Value = serde_json::from_str(body).unwrap();
     assert_eq!(status["certificates"][0]["state"], "temporary");
-    assert_eq!(status["certificates"][0]["failures"], 2);
+    assert_eq!(status["certificates"][0]["failures"], 3);
     let metrics = house.admin("GET", "/metrics");
     for line in [
         "gateway_tls_certificate_temporary{host=\"localhost\"} 1\n",
-        "result=\"failed\"} 2\n",
+        "result=\"failed\"} 3\n",
         "result=\"issued\"} 0\n",
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");

@@ -33,6 +33,19 @@ impl Event for CertificateLoaded {
     }
 }
 
+/// The operator asks for certificates before their time.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateOrdered {
+    /// For whom.
+    pub hosts: Vec<String>,
+    /// Who asked.
+    pub by: String,
+}
+
+impl Event for CertificateOrdered {
+    const NAME: &'static str = event::CERTIFICATE_ORDERED;
+}
+
 /// A CA has issued a certificate, and it is served.
 #[derive(Clone, Debug, Serialize)]
 pub struct CertificateIssued {
@@ -138,6 +151,8 @@ pub struct CertificateRevoked {
     pub serial: String,
     /// Why, as RFC 5280 names it.
     pub reason: &'static str,
+    /// Who asked for it.
+    pub by: String,
 }
 
 impl Event for CertificateRevoked {

@@ -17,6 +17,9 @@ pub struct Mischief {
     pub fails_authorizations: Option<(&'static str, &'static str)>,
     /// Orders stay `pending`, even when all their challenges are won.
     pub pending_for_ever: bool,
+    /// A challenge takes this long to be looked at and stays `pending` meanwhile, as Let's Encrypt's
+    /// do; a client that says again that it is ready makes another look.
+    pub looks_for: Option<Duration>,
     /// How long an order stays `processing` after it was finalized.
     pub processing: Duration,
     /// The `Retry-After` when an order is looked at.
@@ -40,6 +43,7 @@ impl Default for Mischief {
             rate_limited: None,
             fails_authorizations: None,
             pending_for_ever: false,
+            looks_for: None,
             processing: Duration::ZERO,
             retry_after: None,
             certificate: None,

@@ -53,11 +53,12 @@ impl Authorization {
 }
 
 impl Challenge {
-    fn value(&self, url: &str) -> Value {
+    fn value(&self, url: &str, tells: bool) -> Value {
         let standing = match &self.standing {
             Standing::Lost(_) => "invalid",
             Standing::Pending => "pending",
-            Standing::Processing => "processing",
+            Standing::Processing if tells => "processing",
+            Standing::Processing => "pending",
             Standing::Won => "valid",
         };
         let mut value =
@@ -125,12 +126,13 @@ impl State {
         let found = self.own_authorization(caller, index)?;
         let (identifier, wildcard) = (found.identifier.value(), found.wildcard);
         let (status, expires) = (found.status(), rfc3339(found.expires));
+        let tells = self.mischief.looks_for.is_none();
         let found =
             self.authorizations.get(index).ok_or_else(|| Problem::absent("authorization"))?;
         let challenges: Vec<Value> = found
             .challenges
             .iter()
-            .map(|it| it.value(&self.url(format_args!("challenge/{index}/{}", it.kind))))
+            .map(|it| it.value(&self.url(format_args!("challenge/{index}/{}", it.kind)), tells))
             .collect();
         let mut value = json!({
             "identifier": identifier,
@@ -155,20 +157,26 @@ impl State {
         let index = index.parse().unwrap_or(usize::MAX);
         let thumbprint = self.accounts.get(caller).map(|it| it.key.thumbprint());
         let url = self.url(format_args!("challenge/{rest}"));
+        let tells = self.mischief.looks_for.is_none();
         let found = self.own_authorization(caller, index)?;
         let (open, identifier) = (found.status() == "pending", found.identifier.text());
         let challenge = found.challenges.iter_mut().find(|it| it.kind == kind);
         let challenge = challenge.ok_or_else(|| Problem::absent("challenge"))?;
-        if payload.is_some() && open && matches!(challenge.standing, Standing::Pending) {
+        let waits = match challenge.standing {
+            Standing::Pending => true,
+            Standing::Processing => !tells,
+            Standing::Lost(_) | Standing::Won => false,
+        };
+        if payload.is_some() && open && waits {
             challenge.standing = Standing::Processing;
             let token = challenge.token.clone();
             let key_authorization = format!("{token}.{}", thumbprint.unwrap_or_default());
             let ask = Ask { challenge: challenge.kind, identifier, token, key_authorization };
-            let value = challenge.value(&url);
+            let value = challenge.value(&url, tells);
             self.jobs.push(Job { authorization: index, ask });
             return Ok(answer(StatusCode::OK, &value));
         }
-        Ok(answer(StatusCode::OK, &challenge.value(&url)))
+        Ok(answer(StatusCode::OK, &challenge.value(&url, tells)))
     }
 
     /// A challenge was looked at.
