@@ -6,8 +6,8 @@
 pub(super) enum Class {
     /// Of a method or a field's name: `tchar` (RFC 9110 5.6.2).
     Token = 1,
-    /// Of a target: visible ASCII.
-    Visible = 2,
+    /// Of a target: visible ASCII, and text in it that its sender has not encoded.
+    Target = 2,
     /// Of a field's value: visible ASCII, space, tab and `obs-text` (RFC 9110 5.5).
     Value = 4,
     /// Of a chunk's extension: as of a value, ASCII alone.
@@ -31,7 +31,7 @@ const fn classes() -> [u8; 256] {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => 15,
             0x21..=0x7e => 14,
             b' ' | b'\t' => 12,
-            0x80..=0xff => 4,
+            0x80..=0xff => 6,
             _ => 0,
         };
         at += 1;

@@ -202,13 +202,11 @@ impl Head {
     }
 
     fn target(&mut self, bytes: &[u8]) -> Result<(), Flaw> {
-        let run = self.run(bytes, Class::Visible, TARGET_BYTES, Flaw::LongTarget)?;
+        let run = self.run(bytes, Class::Target, TARGET_BYTES, Flaw::LongTarget)?;
         let Some(end) = run else { return Ok(()) };
         let target = self.start..end;
         match (bytes.get(end), bytes.get(target.clone())) {
             (Some(b' '), Some(target @ [_, ..])) => is_target(target)?,
-            // Text that its sender has not encoded.
-            (Some(0x80..), _) => return Err(Flaw::Target),
             _ => return Err(Flaw::RequestLine),
         }
         self.target = target;
@@ -311,6 +309,10 @@ fn is_target(target: &[u8]) -> Result<(), Flaw> {
     }
     let encoded = !target.iter().any(|it| matches!(it, b'#' | b'<' | b'>'));
     let mut parts = target.splitn(2, |it| *it == b'?');
-    let mut without = |byte| parts.next().is_none_or(|part| !part.contains(&byte));
-    if encoded && without(b'`') && without(b'"') { Ok(()) } else { Err(Flaw::Target) }
+    let path = parts.next().unwrap_or_default();
+    let query = parts.next().unwrap_or_default();
+    // Some senders of webhooks do not encode the text in their queries, and n8n reads it.
+    let sound = path.is_ascii() && !path.contains(&b'`');
+    let text = !query.contains(&b'"') && std::str::from_utf8(query).is_ok();
+    if encoded && sound && text { Ok(()) } else { Err(Flaw::Target) }
 }
