@@ -140,7 +140,10 @@ impl Keeper {
             let again = Instant::now() + self.pause();
             let asked = tokio::time::timeout_at(again, self.orders.recv());
             match asked.await {
-                Ok(Some(order)) => self.obey(order, means).await,
+                // Whoever asked is told that it was broken off; the renewals go on.
+                Ok(Some(order)) => {
+                    drop(AssertUnwindSafe(self.obey(order, means)).catch_unwind().await);
+                }
                 // Nobody is left to ask.
                 Ok(None) => sleep(LOOK).await,
                 Err(_) => {}

@@ -13,7 +13,6 @@ const ANOTHERS: &str = "another gateway on this state.dir orders";
 
 impl Keeper {
     pub(super) async fn obey(&mut self, order: Order, means: Means<'_>) {
-        let now = self.clock.now();
         match order {
             Order::Renew { host, reply } => {
                 let mut outcomes = Vec::new();
@@ -52,7 +51,6 @@ impl Keeper {
                 drop(reply.send(vec![Outcome { host, error }]));
             }
         }
-        tracing::debug!(began = now, "the operator's order is done");
         self.publish();
     }
 
