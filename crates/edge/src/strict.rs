@@ -39,7 +39,7 @@ pub use self::{
 /// How long and for how many bytes a client is listened to that is still sending when it has been
 /// answered: a connection that is closed before that is reset, and the answer lost (RFC 9112 9.6).
 const FAREWELL: Duration = Duration::from_secs(1);
-const FAREWELL_BYTES: usize = 1024 * 1024;
+const FAREWELL_BYTES: usize = 16 << 20;
 
 /// A client's bytes, of which only those are read that are HTTP/1 and nothing else.
 #[derive(Debug)]

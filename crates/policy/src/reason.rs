@@ -43,6 +43,8 @@ pub enum Reason {
     ClientCertificate,
     /// The bytes are no request.
     Malformed,
+    /// A line that does not end as HTTP's do: the slip of small programs.
+    LineEnd,
     /// The target has bytes that are to be encoded.
     BadTarget,
     /// Where the request ends could be read in more than one way.
@@ -98,7 +100,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 22] = [
+static TABLE: [Row; 23] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -116,8 +118,9 @@ static TABLE: [Row; 22] = [
     row(Reason::UnreadableForm, "unreadable_form", StatusCode::BAD_REQUEST, Level::Warn, Held::AtHome(Offence::Malformed), "The form cannot be read."),
     row(Reason::ClientCertificate, "client_certificate", StatusCode::FORBIDDEN, Level::Info, Held::Nothing, "A client certificate is needed here."),
     row(Reason::Malformed, "malformed", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request is malformed."),
+    row(Reason::LineEnd, "line_end", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "Lines end with CR and LF."),
     row(Reason::BadTarget, "bad_target", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The address has characters that must be encoded."),
-    row(Reason::AmbiguousFraming, "ambiguous_framing", StatusCode::BAD_REQUEST, Level::Warn, Held::Everywhere(Offence::Malformed), "The end of the request can be read in more than one way."),
+    row(Reason::AmbiguousFraming, "ambiguous_framing", StatusCode::BAD_REQUEST, Level::Warn, Held::AtHome(Offence::Malformed), "The end of the request can be read in more than one way."),
     row(Reason::UriTooLong, "uri_too_long", StatusCode::URI_TOO_LONG, Level::Info, Held::Nothing, "The address is too long."),
     row(Reason::HeadTooLarge, "head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Level::Info, Held::Nothing, "The header fields are too large. Deleting this site's cookies may help."),
     row(Reason::Method, "method", StatusCode::METHOD_NOT_ALLOWED, Level::Info, Held::Nothing, "This method is not used here."),

@@ -16,6 +16,8 @@ pub enum Flaw {
     Target,
     /// A target of more than 8 KiB.
     LongTarget,
+    /// `*`, which asks about the whole server (RFC 9112 3.2.4).
+    Asterisk,
     /// `CONNECT`, after which bytes would be no messages any more (RFC 9110 9.3.6).
     Connect,
     /// A field without a name, with a space before its colon, or folded (RFC 9112 5).
@@ -46,15 +48,16 @@ const fn row(flaw: Flaw, name: &'static str, reason: Reason) -> Row {
     Row { flaw, name, reason }
 }
 
-static TABLE: [Row; 13] = [
+static TABLE: [Row; 14] = [
     row(Flaw::RequestLine, "request_line", Reason::Malformed),
     row(Flaw::NoPath, "no_path", Reason::Malformed),
     row(Flaw::Target, "target", Reason::BadTarget),
     row(Flaw::LongTarget, "long_target", Reason::UriTooLong),
+    row(Flaw::Asterisk, "asterisk", Reason::Method),
     row(Flaw::Connect, "connect", Reason::Method),
     row(Flaw::Name, "field_name", Reason::Malformed),
     row(Flaw::Value, "field_value", Reason::Malformed),
-    row(Flaw::LineEnd, "line_end", Reason::Malformed),
+    row(Flaw::LineEnd, "line_end", Reason::LineEnd),
     row(Flaw::LongHead, "long_head", Reason::HeadTooLarge),
     row(Flaw::ManyFields, "many_fields", Reason::HeadTooLarge),
     row(Flaw::Length, "length", Reason::AmbiguousFraming),

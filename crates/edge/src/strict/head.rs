@@ -216,6 +216,10 @@ impl Head {
 
     fn version(&mut self, next: u8) -> Result<(), Flaw> {
         match (VERSION.get(self.read - self.start), next) {
+            // A space that should have been encoded: no version begins otherwise.
+            (Some(b'H'), found) if found > b' ' && !found.eq_ignore_ascii_case(&b'H') => {
+                return Err(Flaw::Target);
+            }
             (Some(b'?'), b'0' | b'1') => self.is_1_1 = next == b'1',
             (Some(expected), found) if *expected == found => {}
             _ => return Err(Flaw::RequestLine),
@@ -296,17 +300,33 @@ fn number(digits: &[u8]) -> Option<u64> {
         .try_fold(0_u64, |sum, it| it.is_ascii_digit().then(|| sum * 10 + u64::from(it - b'0')))
 }
 
-/// Whether visible bytes are a target: a path, or an address as it is sent to proxies
-/// (RFC 9112 3.2.1, 3.2.2). An asterisk asks about the whole server, and n8n has nothing to say of
-/// that. Nobody sends a fragment, and readers differ on what to do with one. The rest are bytes that
-/// are no part of a URI and that the `http` crate refuses.
+/// Whether bytes are a target: a path, or an address as it is sent to proxies (RFC 9112 3.2.1,
+/// 3.2.2). An asterisk asks about the whole server, and n8n has nothing to say of that.
 fn is_target(target: &[u8]) -> Result<(), Flaw> {
-    if target.first() != Some(&b'/') {
-        // Rare, so that it may cost something.
-        let uri = http::Uri::try_from(target).map_err(|_| Flaw::NoPath)?;
-        let http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
-        return if http && !target.contains(&b'#') { Ok(()) } else { Err(Flaw::NoPath) };
+    if target.first() == Some(&b'/') {
+        return is_encoded(target);
     }
+    if target == b"*" {
+        return Err(Flaw::Asterisk);
+    }
+    // Rare, so that it may cost something.
+    let rest = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    });
+    let rest = rest.ok_or(Flaw::NoPath)?;
+    let end = rest.iter().position(|it| matches!(it, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (host, path) = rest.split_at_checked(end).unwrap_or_default();
+    if host.is_empty() || !host.is_ascii() {
+        return Err(Flaw::NoPath);
+    }
+    is_encoded(path)?;
+    http::Uri::try_from(target).map(drop).map_err(|_| Flaw::NoPath)
+}
+
+/// Whether a path and a query have no bytes that are no part of a URI and that the `http` crate
+/// refuses. Nobody sends a fragment, and readers differ on what to do with one.
+fn is_encoded(target: &[u8]) -> Result<(), Flaw> {
     let encoded = !target.iter().any(|it| matches!(it, b'#' | b'<' | b'>'));
     let mut parts = target.splitn(2, |it| *it == b'?');
     let path = parts.next().unwrap_or_default();

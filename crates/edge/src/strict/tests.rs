@@ -19,11 +19,15 @@ use tokio::{
 use super::*;
 
 /// What can stand in a request, sound and not: anything that readers have been seen to differ on.
-const PIECES: [&[u8]; 44] = [
+const PIECES: [&[u8]; 48] = [
     b"GET /a HTTP/1.1\r\n",
     b"POST /b?c=d HTTP/1.1\r\n",
     b"HEAD http://n8n.test/c HTTP/1.1\r\n",
     b"PUT /d HTTP/1.0\r\n",
+    b"GET http://n8n.test/\xc3\xa9?a=\xc3\xa9 HTTP/1.1\r\n",
+    b"GET /a?b=\xc3\xa9 HTTP/1.1\r\n",
+    b"GET https://n8n.test?a=\"b HTTP/1.1\r\n",
+    b"GET /a b HTTP/1.1\r\n",
     b"Host: n8n.test\r\n",
     b"Content-Length: 5\r\n",
     b"content-length: 0\r\n",
@@ -261,6 +265,7 @@ fn each_flaw_can_be_found() {
         (Flaw::NoPath, "GET a "),
         (Flaw::Target, "GET /# "),
         (Flaw::LongTarget, ""),
+        (Flaw::Asterisk, "OPTIONS * "),
         (Flaw::Connect, "CONNECT "),
         (Flaw::Name, "GET / HTTP/1.1\r\n "),
         (Flaw::Value, "GET / HTTP/1.1\r\na:\0"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_policy::{Permit, Question};
+use gateway_policy::{Permit, Question, Refusal};
 use http::Request;
 use tower::{Layer, layer::layer_fn};
 
@@ -71,7 +71,10 @@ where
     async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
         let Identified { request, exchange, client } = identified;
         if let Some(reason) = exchange.was_cut() {
-            return Err(reason.into());
+            // What is held against whom depends on what was asked for.
+            let located = exchange.rules.policy.surfaces.locate(request.uri().path(), false);
+            let surface = located.ok().map(|it| it.surface);
+            return Err(Refusal::new(reason, surface, None).into());
         }
         let (head, body) = request.into_parts();
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());

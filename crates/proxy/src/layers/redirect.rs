@@ -30,6 +30,9 @@ impl<B: Send + 'static, W: Warden> Serve<Recorded<B>> for Redirect<W> {
         let policy = &exchange.rules.policy;
         let client = policy.clients.identify(exchange.connection.peer.ip(), request.headers());
         exchange.identified(client);
+        if policy.denied(client.address).is_some() {
+            return Err(Reason::Denied.into());
+        }
         if let Some(reason) = exchange.was_cut() {
             // Nothing else on this port is held against anybody: whoever looks whether it is open
             // seldom names a host.
@@ -37,9 +40,6 @@ impl<B: Send + 'static, W: Warden> Serve<Recorded<B>> for Redirect<W> {
                 self.warden.offended(&exchange.case(), offence, &exchange.rules);
             }
             return Err(reason.into());
-        }
-        if policy.denied(client.address).is_some() {
-            return Err(Reason::Denied.into());
         }
         let (head, _) = request.into_parts();
         let named = claimed_host(&head).ok_or(Reason::BadHost)?;
