@@ -124,3 +124,20 @@ async fn on_the_port_in_clear_it_is_refused_and_counted_alike() {
     let banned = gateway.log().into_iter().find(|it| it["event"] == "banned").unwrap();
     assert_eq!(banned["jail"], "protocol");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_asked_for_an_upgrade_in_vain_is_closed_in_order() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let io = gateway.secure(gateway.dial("192.0.2.1"), "n8n.test", "http/1.1").await;
+    let mut io = io.unwrap();
+    let asked = b"GET / HTTP/1.1\r\nHost: n8n.test\r\nUpgrade: h2c\r\n\r\n";
+    io.write_all(asked).await.unwrap();
+    let mut byte = [0; 12];
+    io.read_exact(&mut byte).await.unwrap();
+    assert_eq!(&byte, b"HTTP/1.1 200");
+    io.write_all(b"X\0 and what follows it").await.unwrap();
+    let mut rest = Vec::new();
+    // Without TLS's own end this is an error: the answer could have been cut short.
+    io.read_to_end(&mut rest).await.unwrap();
+    assert!(String::from_utf8_lossy(&rest).contains("HTTP/1.1 400"));
+}

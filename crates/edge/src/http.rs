@@ -1,18 +1,27 @@
 //! One connection of HTTP, until it ends or is asked to.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use gateway_policy::{Connection, Reason};
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 use hyper::{
     body::Incoming,
     rt::{Executor, Read, Write},
     server::conn::{http1, http2},
     service::service_fn,
+    upgrade::OnUpgrade,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -24,6 +33,9 @@ use crate::{
 /// How long a head may take, idle time between two requests included: hyper counts both with one
 /// clock. Without a timer it would be silently off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection may take to be given back.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What one HTTP/2 connection may have open, hold back and ask for.
 const H2_STREAMS: u32 = 100;
@@ -63,23 +75,41 @@ pub(crate) async fn one<A: App>(
         .half_close(false);
     let flow = Arc::new(Flow::default());
     let io = TokioIo::new(Strict::new(io, Arc::clone(&flow)));
-    let service = service_fn(move |request| {
+    let left = Arc::<Mutex<Option<OnUpgrade>>>::default();
+    let leaves = Arc::clone(&left);
+    let service = service_fn(move |request: Request<Incoming>| {
         let unfit = flow.asked().map(Flaw::reason);
+        let upgrade = request.extensions().get::<OnUpgrade>().cloned();
         let answer = answer(app.clone(), visit.clone(), request, unfit);
-        let flow = Arc::clone(&flow);
+        let (flow, leaves) = (Arc::clone(&flow), Arc::clone(&leaves));
         async move {
             let answer = answer.await;
-            answer.inspect(|response| flow.answered(response.status()))
+            answer.inspect(|response| {
+                flow.answered(response.status());
+                if upgrade.is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    *leaves.lock().unwrap_or_else(PoisonError::into_inner) = upgrade;
+                }
+            })
         }
     });
     let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
-    tokio::select! {
+    let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
+    };
+    let refused = left.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // hyper gives a connection back on which an upgrade was ever asked for, refused or not, and has
+    // not closed it then.
+    if let Some(refused) = refused
+        && let Ok(Ok(io)) = timeout(FAREWELL, refused).await
+    {
+        // Whoever is gone does not hear it.
+        drop(TokioIo::new(io).shutdown().await);
     }
+    ended
 }
 
 /// Speaks HTTP/2 until the connection ends. When `stop` is cancelled, the streams that are open
