@@ -148,3 +148,15 @@ async fn an_order_that_takes_long_is_not_made_again_beside_its_rehearsal() {
     let house = ground.keep(wanted(vec![ca])).issued_within(HOUR).await;
     assert_eq!(house.ca.seen().orders.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_operator_need_not_wait_for_a_rest_that_no_ca_asked_for() {
+    let house = House::new();
+    for port in house.open.iter() {
+        port.store(false, Ordering::Relaxed);
+    }
+    house.until(HOUR, |it| it.said().contains("challenges failed at ca too often")).await;
+    house.open[0].store(true, Ordering::Relaxed);
+    assert_eq!(house.renew().await[0].error, None);
+    assert!(!house.telemetry.exposition().contains("result=\"rate_limited\"} 1"));
+}

@@ -318,7 +318,7 @@ impl Keeper {
         if !self.ours {
             return FOLLOW;
         }
-        let next = self.hosts.iter().filter_map(|host| host.next(now)).min();
+        let next = self.hosts.iter().map(|host| host.next(now)).min();
         let left =
             next.map_or(LOOK, |next| Duration::from_secs((next - now).max(1).unsigned_abs()));
         left.min(LOOK)

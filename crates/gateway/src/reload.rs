@@ -346,7 +346,8 @@ impl Reloader {
         let Config { settings, policy, needs, warnings } = config;
         let other_tls = settings.tls.min_version != self.settings.tls.min_version
             || settings.client_cas != self.settings.client_cas;
-        let handshakes = match build::tls(&settings, &self.served) {
+        let handshakes = other_tls.then(|| build::tls(&settings, &self.served)).transpose();
+        let handshakes = match handshakes {
             Ok(handshakes) => handshakes,
             Err(why) => return Ended(ReloadOutcome::CertificateRejected, vec![format!("{why:#}")]),
         };
@@ -354,7 +355,7 @@ impl Reloader {
             return rejected(why);
         }
         // With it go the old session tickets: a session of another authority's is not resumed.
-        if other_tls {
+        if let Some(handshakes) = handshakes {
             self.tls.send_replace(handshakes);
         }
         // Everything is built and nothing can fail any more.

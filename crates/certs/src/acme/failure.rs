@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Challenge,
     /// The CA wants to be left alone for a while.
     RateLimited,
+    /// It is left alone before it has to say so.
+    Resting,
     /// The CA does not know the account, or not any more.
     Account,
     /// The CA does not let the account do this. It may have closed it.

@@ -85,9 +85,9 @@ pub(crate) async fn issue(
     for challenge in challenges {
         if let Some(left) = errand.counted().then(|| record.must_rest(url, errand.now)).flatten() {
             if last.kind != Kind::Challenge {
-                let words = "challenges failed there too often: not for";
-                last = Failure::new(Kind::RateLimited, format!("{words} {} min", left / 60 + 1));
-                last.retry_after = left.try_into().ok();
+                let (name, minutes) = (&errand.directory.name, left / 60 + 1);
+                let words = format!("challenges failed at {name} too often: not for {minutes} min");
+                last = Failure::new(Kind::Resting, words);
             }
             break;
         }

@@ -109,6 +109,8 @@ impl Keeper {
         let result = match &done {
             Ok(_) => "issued",
             Err(Failure { kind: Kind::RateLimited, .. }) => "rate_limited",
+            // Nobody was asked.
+            Err(Failure { kind: Kind::Resting, .. }) => return done,
             Err(_) => "failed",
         };
         self.telemetry.metrics.ordered(&directory.name, result);

@@ -65,21 +65,21 @@ impl Host {
         if foreign || self.record.revoked.as_ref() == Some(&identity.serial) {
             return true;
         }
-        // Whatever the dates say, orders that succeed do not follow one another in a circle.
-        let rested = self
-            .record
-            .issued
-            .is_none_or(|then| then > now || now >= then.saturating_add(spacing(identity)));
-        rested && self.plan().is_some_and(|plan| now >= plan.at)
+        self.due(now).is_some_and(|due| now >= due)
     }
 
-    /// When something may be due next, if that is known.
-    pub(super) fn next(&self, now: i64) -> Option<i64> {
-        match (self.record.waits(now), self.plan()) {
-            (Some(then), _) => Some(then),
-            (None, Some(plan)) => Some(plan.at),
-            (None, None) => Some(now),
-        }
+    /// When the certificate is to be renewed: as planned, but whatever the dates say, orders that
+    /// succeed do not follow one another in a circle.
+    fn due(&self, now: i64) -> Option<i64> {
+        let (identity, plan) = self.identity.as_ref().zip(self.plan())?;
+        let issued = self.record.issued.filter(|then| *then <= now);
+        let rested = issued.map(|then| then.saturating_add(spacing(identity)));
+        Some(rested.map_or(plan.at, |rested| plan.at.max(rested)))
+    }
+
+    /// When something may be due next.
+    pub(super) fn next(&self, now: i64) -> i64 {
+        self.record.waits(now).or_else(|| self.due(now)).unwrap_or(now)
     }
 
     /// How long what is served is good for, in seconds; nothing if nothing good is.
@@ -103,8 +103,7 @@ impl Host {
             at,
             source,
         });
-        let planned = renewal.as_ref().map(|it| it.at);
-        let next = self.record.waits(now).or(planned);
+        let next = self.record.waits(now).or_else(|| self.due(now));
         Standing {
             host: self.name.clone(),
             state: match (temporary, identity.not_after > now) {
