@@ -20,6 +20,7 @@ mod limits;
 mod reload;
 mod said;
 mod sign_in;
+mod slow;
 mod stop;
 mod strict;
 mod tunnel;

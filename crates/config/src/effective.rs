@@ -100,7 +100,16 @@ fn limits(Config { settings, policy, .. }: &Config) -> Value {
             "total": settings.connections.total,
             "per_client": settings.connections.per_client,
         },
+        "head": {
+            "size": format!("{} KiB", settings.head.bytes >> 10),
+            "fields": settings.head.fields,
+            "target": format!("{} KiB", settings.head.target >> 10),
+        },
+        "min_rate": format!("{} B/s", settings.min_rate),
         "timeouts": {
+            "handshake": span(settings.timeouts.handshake),
+            "head": span(settings.timeouts.head),
+            "idle": span(settings.timeouts.idle),
             "answer": span(settings.timeouts.answer),
             "body": span(settings.timeouts.body),
             "stream": span(settings.timeouts.stream),

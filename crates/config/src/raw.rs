@@ -213,8 +213,26 @@ pub(crate) struct Limits {
     pub(crate) body: Option<At<Keyed<Size>>>,
     /// How many connections at once.
     pub(crate) connections: Option<At<Connections>>,
+    /// How large the head of a request may be.
+    pub(crate) head: Option<At<HeadSize>>,
     /// How long to wait.
     pub(crate) timeouts: Option<At<Timeouts>>,
+    /// The least that a client sends of a body or takes of an answer in the long run, a second.
+    /// Default `256B`; `0B` if only stops count.
+    pub(crate) min_rate: Option<At<Size>>,
+}
+
+/// How large the head of a request may be.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HeadSize {
+    /// In all. Default `32KiB`; `8KiB` to `1MiB`.
+    pub(crate) size: Option<At<Size>>,
+    /// How many fields. Default 100; 10 to 1000.
+    #[schemars(range(min = 10, max = 1000))]
+    pub(crate) fields: Option<At<usize>>,
+    /// The path and the query. Default `8KiB`; `1KiB` to what the head may have in all.
+    pub(crate) target: Option<At<Size>>,
 }
 
 /// How many connections at once.
@@ -233,9 +251,15 @@ pub(crate) struct Connections {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Timeouts {
+    /// For a TLS handshake, and for a PROXY protocol header. Default `10s`.
+    pub(crate) handshake: Option<At<Span>>,
+    /// For the head of a request, from its first byte to its last. Default `10s`.
+    pub(crate) head: Option<At<Span>>,
+    /// For the next request on a connection. Default `1m`.
+    pub(crate) idle: Option<At<Span>>,
     /// For the answer of a short exchange to begin. Default `5m`.
     pub(crate) answer: Option<At<Span>>,
-    /// For the next bytes of a request's body. Default `1m`.
+    /// For the next bytes of a request's body, and for a client to take its answer. Default `30s`.
     pub(crate) body: Option<At<Span>>,
     /// For the next bytes of a stream, or for an execution's answer to begin. Default `1h`.
     pub(crate) stream: Option<At<Span>>,

@@ -27,8 +27,13 @@ pub struct Settings {
     pub n8n: N8n,
     /// How many connections at once.
     pub connections: Connections,
+    /// How large the head of a request may be.
+    pub head: HeadSize,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// The least that a client sends of a body or takes of an answer in the long run, in bytes a
+    /// second; 0 if only stops count.
+    pub min_rate: u64,
     /// Where state is kept.
     pub state: PathBuf,
     /// What is written down, and how.
@@ -137,12 +142,29 @@ pub struct Connections {
     pub per_client: usize,
 }
 
+/// How large the head of a request may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadSize {
+    /// In bytes, 8 KiB to 1 MiB.
+    pub bytes: usize,
+    /// Its fields, 10 to 1000.
+    pub fields: usize,
+    /// Its target, in bytes, 1 KiB to `bytes`.
+    pub target: usize,
+}
+
 /// How long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
+    /// For a PROXY header, and for a TLS handshake.
+    pub handshake: Duration,
+    /// For the head of a request, from its first byte to its last one.
+    pub head: Duration,
+    /// For a request on a connection on which nothing is asked.
+    pub idle: Duration,
     /// For the whole of a short exchange's answer to begin.
     pub answer: Duration,
-    /// For the next bytes of a request's body.
+    /// For the next bytes of a request's body, and for a client that does not take its answer.
     pub body: Duration,
     /// For the next bytes of a stream, or for an execution's answer to begin.
     pub stream: Duration,

@@ -8,9 +8,9 @@ use std::{
 };
 
 use gateway_certs::Challenges;
-use gateway_edge::{Admission, App, Door, Edge, Handshakes, Held, Protocol};
-use gateway_ledger::{Crowd, Limits, Presence};
-use gateway_policy::{Connection, Reason};
+use gateway_edge::{Admission, App, Bounds, Door, Edge, Handshakes, Held, Protocol};
+use gateway_ledger::{Crowd, Presence};
+use gateway_policy::{Connection, Cut, Reason};
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
 use gateway_telemetry::Telemetry;
 use http::{Request, Response};
@@ -18,15 +18,15 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::Guard;
+use crate::{Guard, build::Terms};
 
 /// What all listeners of a process share.
 #[derive(Clone, Debug)]
 pub struct Assembly<C> {
     /// The rules in force.
     pub rules: Live,
-    /// How many connections there may be.
-    pub limits: watch::Receiver<Limits>,
+    /// What strangers are held to.
+    pub terms: watch::Receiver<Terms>,
     /// How handshakes are made.
     pub tls: watch::Receiver<Arc<Handshakes>>,
     /// Who is connected.
@@ -83,7 +83,7 @@ impl<C: Connect> Assembly<C> {
         Edge {
             door: Doorkeeper {
                 rules: self.rules.clone(),
-                limits: self.limits.clone(),
+                terms: self.terms.clone(),
                 crowd: Arc::clone(&self.crowd),
                 guard: self.guard.clone(),
                 challenges: Arc::clone(&self.challenges),
@@ -102,7 +102,7 @@ impl<C: Connect> Assembly<C> {
 #[derive(Clone, Debug)]
 pub struct Doorkeeper {
     rules: Live,
-    limits: watch::Receiver<Limits>,
+    terms: watch::Receiver<Terms>,
     crowd: Arc<Crowd>,
     guard: Guard,
     challenges: Arc<Challenges>,
@@ -129,7 +129,7 @@ impl Door for Doorkeeper {
             return Err("banned");
         }
         let clients = &rules.policy.clients;
-        let mut limits = *self.limits.borrow();
+        let mut limits = self.terms.borrow().crowd;
         limits.per_client = clients.allowance(peer, limits.total, limits.per_client);
         // All who are banned count as one: they cannot fill the house while a CA may look.
         let key = if banned { Ipv4Addr::BROADCAST.into() } else { clients.client(peer).key };
@@ -140,6 +140,14 @@ impl Door for Doorkeeper {
 
     fn vouches(&self, peer: IpAddr) -> bool {
         self.proxy_protocol && self.rules.borrow().policy.clients.trusted.contains(peer)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.terms.borrow().bounds
+    }
+
+    fn cut(&self, peer: IpAddr, cut: Cut) {
+        self.guard.cut(peer, cut, &self.rules.borrow().policy);
     }
 }
 

@@ -4,9 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use gateway_certs::Served;
 use gateway_config::Settings;
-use gateway_edge::{ClientAuthorities, Handshakes, MinVersion, TrustedAuthority, server_config};
+use gateway_edge::{
+    Bounds, ClientAuthorities, Handshakes, HeadSize, MinVersion, TrustedAuthority, server_config,
+};
 use gateway_ledger::Limits;
-use gateway_policy::Policy;
+use gateway_policy::{Pace, Policy};
 use gateway_proxy::{Backend, Rules, Timeouts, Upstream, Upstreams};
 
 pub(crate) fn tls(settings: &Settings, served: &Arc<Served>) -> anyhow::Result<Arc<Handshakes>> {
@@ -23,9 +25,23 @@ pub(crate) fn tls(settings: &Settings, served: &Arc<Served>) -> anyhow::Result<A
     Ok(Arc::new(Handshakes { config, clients }))
 }
 
-pub(crate) fn limits(settings: &Settings) -> Limits {
+/// What strangers are held to before anything is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How many connections there may be.
+    pub crowd: Limits,
+    /// How long and how large what they send may be.
+    pub bounds: Bounds,
+}
+
+pub(crate) fn terms(settings: &Settings) -> Terms {
     let gateway_config::Connections { total, per_client } = settings.connections;
-    Limits { total, per_client }
+    let gateway_config::HeadSize { bytes, fields, target } = settings.head;
+    let gateway_config::Timeouts { handshake, head, idle, body: stall, .. } = settings.timeouts;
+    let pace = Pace { stall, rate: settings.min_rate };
+    let size = HeadSize { bytes, fields, target };
+    let bounds = Bounds { handshake, head, idle, pace, size };
+    Terms { crowd: Limits { total, per_client }, bounds }
 }
 
 /// n8n's processes; those that were known keep what is known of them.
@@ -44,7 +60,8 @@ pub(crate) fn rules(
     policy: Policy,
     upstreams: Upstreams,
 ) -> Rules {
-    let gateway_config::Timeouts { answer, body, stream, tunnel, drain: _ } = settings.timeouts;
+    let gateway_config::Timeouts { answer, body: stall, stream, tunnel, .. } = settings.timeouts;
+    let body = Pace { stall, rate: settings.min_rate };
     Rules {
         revision,
         policy,

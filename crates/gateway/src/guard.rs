@@ -16,8 +16,8 @@ use std::{
 use gateway_certs::Clock;
 use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
 use gateway_n8n::Surface;
-use gateway_policy::{Ban, Client, Count, Mode, Note, Offence, Policy, Timestamp};
-use gateway_telemetry::{Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
+use gateway_policy::{Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Timestamp};
+use gateway_telemetry::{ConnectionCut, Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -246,6 +246,16 @@ impl Guard {
             self.0.ledger.settled().await;
         }
         Some(banned)
+    }
+
+    /// Takes down that a connection of `peer` was cut.
+    pub(crate) fn cut(&self, peer: IpAddr, cut: Cut, policy: &Policy) {
+        self.0.telemetry.say(&ConnectionCut { client: peer, reason: cut });
+        if let Some(offence) = cut.offence() {
+            let note = self.note(None, None, None, offence);
+            // The events have said it.
+            let _: Option<Count> = self.hold(policy.clients.client(peer), note, policy);
+        }
     }
 
     fn is_exempt(&self, address: IpAddr, policy: &Policy) -> bool {

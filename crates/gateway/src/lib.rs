@@ -21,6 +21,7 @@ mod status;
 mod watched;
 
 pub use assembly::{Application, Assembly, Doorkeeper};
+pub use build::Terms;
 pub use guard::Guard;
 pub use reload::{Outcome, Reloader};
 pub use run::run;

@@ -147,7 +147,7 @@ fn assemble(reloader: &Reloader, crowd: &Arc<Crowd>, stop: &CancellationToken) -
     let listen = &reloader.settings().listen;
     Assembly {
         rules: reloader.rules(),
-        limits: reloader.limits(),
+        terms: reloader.terms(),
         tls: reloader.tls(),
         crowd: Arc::clone(crowd),
         guard: reloader.guard().clone(),

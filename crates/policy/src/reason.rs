@@ -55,6 +55,10 @@ pub enum Reason {
     HeadTooLarge,
     /// A method that nothing in n8n listens to.
     Method,
+    /// The head took too long.
+    HeadTimeout,
+    /// The client sends its body too slowly to get anywhere.
+    BodyTooSlow,
 }
 
 /// How loud a refusal is in the log.
@@ -100,7 +104,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 23] = [
+static TABLE: [Row; 25] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -124,6 +128,8 @@ static TABLE: [Row; 23] = [
     row(Reason::UriTooLong, "uri_too_long", StatusCode::URI_TOO_LONG, Level::Info, Held::Nothing, "The address is too long."),
     row(Reason::HeadTooLarge, "head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Level::Info, Held::Nothing, "The header fields are too large. Deleting this site's cookies may help."),
     row(Reason::Method, "method", StatusCode::METHOD_NOT_ALLOWED, Level::Info, Held::Nothing, "This method is not used here."),
+    row(Reason::HeadTimeout, "head_timeout", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::Everywhere(Offence::Slow), "The request did not arrive in time."),
+    row(Reason::BodyTooSlow, "body_too_slow", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::AtHome(Offence::Slow), "The body arrived too slowly."),
 ];
 
 impl Reason {

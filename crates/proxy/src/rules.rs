@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway_policy::Policy;
+use gateway_policy::{Pace, Policy};
 use tokio::sync::watch;
 
 use crate::Upstreams;
@@ -29,8 +29,8 @@ pub struct Rules {
 pub struct Timeouts {
     /// For a short exchange's answer to begin.
     pub answer: Duration,
-    /// For the next bytes of a request's body.
-    pub body: Duration,
+    /// For a request's body.
+    pub body: Pace,
     /// For an execution's answer to begin, and for a stream's next bytes.
     pub stream: Duration,
     /// For a tunnel's next bytes.

@@ -10,7 +10,7 @@ pub use certificates::{
     CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary,
 };
 pub use guard::{
-    Banned, NftablesFailed, Offended, PasswordLeaked, SignInFailed, SignInSucceeded,
+    Banned, ConnectionCut, NftablesFailed, Offended, PasswordLeaked, SignInFailed, SignInSucceeded,
     StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
 };
 

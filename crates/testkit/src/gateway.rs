@@ -127,7 +127,7 @@ impl Gateway {
         let stop = CancellationToken::new();
         let assembly = Assembly {
             rules: reloader.rules(),
-            limits: reloader.limits(),
+            terms: reloader.terms(),
             tls: reloader.tls(),
             crowd: Arc::new(Crowd::default()),
             guard: reloader.guard().clone(),
