@@ -20,8 +20,19 @@ pub struct Rules {
     pub readiness: String,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// How many requests may be under way.
+    pub requests: AtOnce,
     /// Whether browsers are told to come over HTTPS alone from now on (RFC 6797).
     pub hsts: bool,
+}
+
+/// How many requests may be under way at once, 1 at the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtOnce {
+    /// In all.
+    pub total: usize,
+    /// Of one client.
+    pub per_client: usize,
 }
 
 /// How long to wait.
