@@ -123,6 +123,7 @@ fn limits(Config { settings, policy, .. }: &Config) -> Value {
             "body": span(settings.timeouts.body),
             "stream": span(settings.timeouts.stream),
             "tunnel": span(settings.timeouts.tunnel),
+            "ping": span(settings.timeouts.ping),
             "drain": span(settings.timeouts.drain),
         },
     })

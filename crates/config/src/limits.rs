@@ -123,7 +123,7 @@ fn head_of(raw: raw::HeadSize, session: &Session<'_>) -> HeadSize {
 }
 
 fn timeouts_of(raw: raw::Timeouts, session: &Session<'_>) -> Timeouts {
-    let raw::Timeouts { handshake, head, idle, answer, body, stream, tunnel, drain } = raw;
+    let raw::Timeouts { handshake, head, idle, answer, body, stream, tunnel, ping, drain } = raw;
     let or = |field: Option<At<Span>>, seconds| match field {
         Some(At { place, value: Some(Span(Duration::ZERO)) }) => {
             session.error(place, "no time at all", None);
@@ -142,6 +142,7 @@ fn timeouts_of(raw: raw::Timeouts, session: &Session<'_>) -> Timeouts {
         body: or(body, 30),
         stream: or(stream, 3600),
         tunnel: or(tunnel, 3600),
+        ping: or(ping, 90),
         drain: or(drain, 30),
     }
 }

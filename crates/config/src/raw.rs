@@ -289,6 +289,9 @@ pub(crate) struct Timeouts {
     pub(crate) stream: Option<At<Span>>,
     /// For the next bytes of a WebSocket, either way. Default `1h`.
     pub(crate) tunnel: Option<At<Span>>,
+    /// For a WebSocket's client to say something before it is asked whether it is still there, and
+    /// as long again for its answer. Default `90s`.
+    pub(crate) ping: Option<At<Span>>,
     /// For what still runs when the gateway stops. Default `30s`.
     pub(crate) drain: Option<At<Span>>,
 }

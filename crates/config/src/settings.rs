@@ -189,6 +189,8 @@ pub struct Timeouts {
     pub stream: Duration,
     /// For the next bytes of a WebSocket, either way.
     pub tunnel: Duration,
+    /// For a WebSocket's client to say something before it is asked to, and then to answer.
+    pub ping: Duration,
     /// For what still runs when the gateway stops.
     pub drain: Duration,
 }

@@ -75,7 +75,8 @@ pub(crate) fn rules(
     policy: Policy,
     upstreams: Upstreams,
 ) -> Rules {
-    let gateway_config::Timeouts { answer, body: stall, stream, tunnel, .. } = settings.timeouts;
+    let gateway_config::Timeouts { answer, body: stall, stream, tunnel, ping, .. } =
+        settings.timeouts;
     let gateway_config::Requests { total, per_client } = settings.requests;
     let body = Pace { stall, rate: settings.min_rate };
     Rules {
@@ -83,7 +84,7 @@ pub(crate) fn rules(
         policy,
         upstreams,
         readiness: settings.n8n.readiness.clone(),
-        timeouts: Timeouts { answer, body, stream, tunnel },
+        timeouts: Timeouts { answer, body, stream, tunnel, ping },
         requests: AtOnce { total, per_client },
         // A browser would refuse a developer's other services on the same name for a year.
         hsts: settings.tls.certificate != gateway_config::Certificate::SelfSigned,

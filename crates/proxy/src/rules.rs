@@ -46,6 +46,8 @@ pub struct Timeouts {
     pub stream: Duration,
     /// For a tunnel's next bytes.
     pub tunnel: Duration,
+    /// For a tunnel's client to say something before it is asked to, and then to answer.
+    pub ping: Duration,
 }
 
 /// The rules in force, now and later.
