@@ -42,7 +42,8 @@ fn get(io: &mut Tls, path: &str) -> String {
     text(answer.get(..read).unwrap())
 }
 
-fn status(house: &House, path: &str) -> String {
+/// The status of the answer to a request on a connection of its own.
+pub(crate) fn status(house: &House, path: &str) -> String {
     get(&mut connect(house), path).split(' ').nth(1).unwrap().to_owned()
 }
 
