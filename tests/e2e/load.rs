@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_policy::Pressure;
 use gateway_testkit::{Client, Gateway, POLICY};
 use http::StatusCode;
 use tokio::{io::AsyncReadExt, task::JoinHandle, time::sleep};
@@ -91,5 +92,28 @@ async fn handshakes_that_do_not_end_are_bounded_and_connections_that_come_too_of
     let metrics = gateway.telemetry.exposition();
     assert!(metrics.contains("gateway_connections_refused_total{reason=\"rate\"}"), "{metrics}");
     drop(many);
+    assert_eq!(gateway.ask(OTHER, "GET /webhook/x").await.status, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_memory_strangers_go_and_whoever_is_known_stays() {
+    let gateway = Gateway::start(&policy("timeouts: { idle: 1h }")).unwrap();
+    let mut stranger = gateway.client(STRANGER).await;
+    let mut team = gateway.client(TEAM).await;
+    assert_eq!(stranger.ask("POST /webhook/x").await.status, StatusCode::OK);
+    gateway.guard().presses(Pressure::High);
+    let sent = stranger.ask("POST /webhook/x").await;
+    assert_eq!(sent.status, StatusCode::OK, "its webhooks are taken: it is a sender");
+    let refused = gateway.secure(gateway.dial(OTHER), "n8n.test", "h2").await;
+    assert!(refused.is_err(), "nobody knows it");
+    assert_eq!(team.ask("GET /webhook/x").await.status, StatusCode::OK);
+    gateway.guard().presses(Pressure::Critical);
+    sleep(Duration::from_millis(200)).await;
+    assert!(stranger.send(Gateway::request("GET /webhook/x", "")).await.is_err(), "it is gone");
+    assert_eq!(team.ask("GET /webhook/x").await.status, StatusCode::OK);
+    let metrics = gateway.telemetry.exposition();
+    assert!(metrics.contains("gateway_connections_cut_total{reason=\"memory\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("gateway_connections_refused_total{reason=\"memory\"} 1\n"));
+    gateway.guard().presses(Pressure::Low);
     assert_eq!(gateway.ask(OTHER, "GET /webhook/x").await.status, StatusCode::OK);
 }

@@ -132,7 +132,8 @@ impl Door for Doorkeeper {
         // All who are banned count as one: they cannot fill the house while a CA may look.
         let key = if banned { Ipv4Addr::BROADCAST.into() } else { client.key };
         let standing = || self.guard.standing(client, None, &rules.policy);
-        let pass = self.guard.load().connect(key, limits, standing)?;
+        let presence = self.guard.load().connect(key, limits, standing)?;
+        let pass = Guest::new(presence, client, self.guard.clone(), self.rules.clone());
         Ok(if banned { Admission::ForChallenges(pass) } else { Admission::Guest(pass) })
     }
 

@@ -16,7 +16,9 @@ use std::{
 use gateway_certs::Clock;
 use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
 use gateway_n8n::Surface;
-use gateway_policy::{Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Standing, Timestamp};
+use gateway_policy::{
+    Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Pressure, Standing, Timestamp,
+};
 use gateway_telemetry::{ConnectionCut, Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -120,6 +122,11 @@ impl Guard {
     /// What is going on.
     pub(crate) fn load(&self) -> &Load {
         &self.0.load
+    }
+
+    /// Takes memory to be so short until it is looked at again: for tests, where nobody looks.
+    pub fn presses(&self, pressure: Pressure) {
+        self.0.load.presses(pressure);
     }
 
     /// Takes over the limits of a new policy; those that are as before keep their budgets.

@@ -11,10 +11,12 @@ use std::{
 
 use gateway_edge::Pass;
 use gateway_ledger::{Crowd, Full, KEYS, Limiter, Limits, Presence};
-use gateway_policy::{Pressure, Quota, Standing};
+use gateway_policy::{Client, Pressure, Quota, Standing};
+use gateway_proxy::Live;
 use tokio::sync::watch;
 
 pub(crate) use self::memory::{ceiling, watch_memory};
+use crate::Guard;
 
 /// How often connections may be made; nothing where they may be made as often as anybody likes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +98,7 @@ impl Load {
         client: IpAddr,
         limits: Limits,
         standing: impl Fn() -> Standing,
-    ) -> Result<Guest, &'static str> {
+    ) -> Result<Presence, &'static str> {
         if !self.may_arrive(client, &standing) {
             return Err("rate");
         }
@@ -104,8 +106,7 @@ impl Load {
         if pressure != Pressure::Low && !pressure.admits(standing()) {
             return Err("memory");
         }
-        let presence = self.connections.enter(client, limits, &standing).map_err(Full::name)?;
-        Ok(Guest { _presence: presence, pressure: self.pressure.subscribe() })
+        self.connections.enter(client, limits, &standing).map_err(Full::name)
     }
 
     fn may_arrive(&self, client: IpAddr, standing: impl Fn() -> Standing) -> bool {
@@ -123,15 +124,33 @@ impl Load {
 #[derive(Debug)]
 pub struct Guest {
     _presence: Presence,
-    pressure: watch::Receiver<Pressure>,
+    client: Client,
+    guard: Guard,
+    rules: Live,
+}
+
+impl Guest {
+    pub(crate) fn new(presence: Presence, client: Client, guard: Guard, rules: Live) -> Self {
+        Self { _presence: presence, client, guard, rules }
+    }
+
+    /// Whether its room is given to others when there is none left.
+    fn must_go(&self) -> bool {
+        let rules = Arc::clone(&self.rules.borrow());
+        self.guard.standing(self.client, None, &rules.policy) != Standing::Known
+    }
 }
 
 impl Pass for Guest {
     async fn revoked(&self) {
-        let mut pressure = self.pressure.clone();
-        if pressure.wait_for(|it| *it == Pressure::Critical).await.is_err() {
-            // There is nobody any more who could.
-            std::future::pending::<()>().await;
+        let mut pressure = self.guard.load().pressure.subscribe();
+        loop {
+            // Whoever could tell is here as long as the guard is.
+            let critical = pressure.wait_for(|it| *it == Pressure::Critical).await.is_ok();
+            if critical && self.must_go() {
+                return;
+            }
+            drop(pressure.changed().await);
         }
     }
 }
@@ -168,18 +187,16 @@ mod tests {
         assert!(connect(10, Standing::Stranger).is_ok());
     }
 
-    #[tokio::test]
-    async fn strangers_go_first_when_memory_is_short() {
+    #[test]
+    fn strangers_go_first_when_memory_is_short() {
         let load = Load::default();
-        let stranger = load.connect(client(1), ROOM, || Standing::Stranger).unwrap();
+        assert!(load.connect(client(1), ROOM, || Standing::Stranger).is_ok());
         assert!(load.presses(Pressure::High) && !load.presses(Pressure::High));
         let refused = load.connect(client(2), ROOM, || Standing::Stranger).map(drop);
         assert_eq!(refused, Err("memory"));
-        let sender = load.connect(client(3), ROOM, || Standing::Sender);
-        assert!(sender.is_ok());
+        assert!(load.connect(client(3), ROOM, || Standing::Sender).is_ok());
         load.presses(Pressure::Critical);
         assert_eq!(load.connect(client(4), ROOM, || Standing::Sender).map(drop), Err("memory"));
         assert!(load.connect(client(5), ROOM, || Standing::Known).is_ok());
-        stranger.revoked().await;
     }
 }

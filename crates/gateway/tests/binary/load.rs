@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{
     house::{House, free_port},
-    running::status,
+    running::{connect, get, status},
 };
 
 const CEILING: u64 = 64 << 20;
@@ -52,6 +52,8 @@ fn memory_has_a_ceiling_and_whoever_is_known_is_served_meanwhile() {
     let pid = house.child.id();
     let before = resident(pid);
     assert!(before < CEILING / 2, "{before}");
+    let mut kept = connect(&house);
+    assert!(get(&mut kept, "/webhook/x").starts_with("HTTP/1.1 200 "));
     let over = AtomicBool::new(false);
     let peak = thread::scope(|scope| {
         let highest = scope.spawn(|| {
@@ -82,6 +84,7 @@ fn memory_has_a_ceiling_and_whoever_is_known_is_served_meanwhile() {
         highest.join().unwrap()
     });
     assert!(peak < CEILING, "{peak} of {CEILING}");
+    assert!(get(&mut kept, "/webhook/x").starts_with("HTTP/1.1 200 "), "what was open stays");
     house.wait_for_log("\"event\":\"memory_pressure\"");
     let metrics = house.admin("GET", "/metrics");
     assert!(metrics.contains("gateway_connections_refused_total{reason=\"memory\"}"), "{metrics}");
