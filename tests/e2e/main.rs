@@ -13,6 +13,7 @@ mod attacks;
 mod bans;
 mod bodies;
 mod certificates;
+mod circuit;
 mod client_certificates;
 mod faults;
 mod hygiene;

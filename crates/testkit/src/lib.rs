@@ -18,13 +18,15 @@ mod clock;
 mod fake_n8n;
 mod gateway;
 mod identity;
+mod knife;
 mod probe;
 
 pub use authority::FakeAuthority;
 pub use certified::{Authorities, FakeInternet};
 pub use client::{Client, Response};
 pub use clock::MovedClock;
-pub use fake_n8n::{FakeN8n, Seen, Wire};
+pub use fake_n8n::{FakeN8n, Seen, Step, Wire};
 pub use gateway::{Gateway, POLICY};
 pub use identity::{Authority, ClientIdentity};
+pub use knife::{Knife, Stroke, Way};
 pub use probe::{AnyCertificate, Dial, Probe};
