@@ -20,6 +20,7 @@ mod hygiene;
 mod limits;
 mod load;
 mod reload;
+mod rubbish;
 mod said;
 mod sign_in;
 mod slow;
