@@ -15,6 +15,7 @@ mod bodies;
 mod certificates;
 mod circuit;
 mod client_certificates;
+mod cuts;
 mod faults;
 mod hygiene;
 mod limits;
