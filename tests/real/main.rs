@@ -26,3 +26,4 @@ mod processes;
 mod push;
 mod relay;
 mod triggers;
+mod vanish;
