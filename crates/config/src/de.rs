@@ -86,7 +86,10 @@ impl<'n> Reader<'n> {
             Ok(None) => Ok((text.clone(), false)),
             Ok(Some(reference)) => {
                 let value = reference.follow(self.session.file, self.session.world);
-                value.map(|value| (value, true)).map_err(|why| Failed(Some(why)))
+                value.map(|value| (value, true)).map_err(|(why, hint)| {
+                    self.session.error(self.node.place, why, hint);
+                    Failed(None)
+                })
             }
             Err(why) => Err(Failed(Some(why))),
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use gateway_policy::{Connection, Reason};
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    App, Bounds,
+    App, Bounds, Leave,
     accept::Held,
     fate::Fate,
     strict::{Flaw, Flow, Strict},
@@ -60,14 +60,14 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
     }
 }
 
-/// Speaks HTTP/1.1 until the connection ends. When `stop` is cancelled, the request under way is
-/// still answered.
+/// Speaks HTTP/1.1 until the connection ends. When the listener leaves, the request under way is
+/// still answered, or the next one where there is time for one.
 pub(crate) async fn one<A: App>(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: A,
     visit: Visit,
     (bounds, fate): Terms,
-    stop: CancellationToken,
+    leave: Leave,
 ) -> hyper::Result<()> {
     let mut builder = http1::Builder::new();
     // What a head may be and how long it may take is looked after below hyper.
@@ -79,15 +79,19 @@ pub(crate) async fn one<A: App>(
     let flow = Arc::new(Flow::default());
     let io = TokioIo::new(Strict::new(io, Arc::clone(&flow), &bounds, fate));
     let left = Arc::<Mutex<Option<OnUpgrade>>>::default();
-    let leaves = Arc::clone(&left);
+    let (leaves, leaving) = (Arc::clone(&left), leave.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let unfit = flow.asked().map(Flaw::reason);
         let upgrade = request.extensions().get::<OnUpgrade>().cloned();
         let answer = answer(app.clone(), visit.clone(), request, unfit);
-        let (flow, leaves) = (Arc::clone(&flow), Arc::clone(&leaves));
+        let (flow, leaves, leave) = (Arc::clone(&flow), Arc::clone(&leaves), leaving.clone());
         async move {
             let answer = answer.await;
-            answer.map(|response| {
+            answer.map(|mut response| {
+                if leave.is_retired() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
                 flow.answered(response.status());
                 if upgrade.is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     *leaves.lock().unwrap_or_else(PoisonError::into_inner) = upgrade;
@@ -99,7 +103,7 @@ pub(crate) async fn one<A: App>(
     let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = leave.end().cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
@@ -116,14 +120,14 @@ pub(crate) async fn one<A: App>(
     ended
 }
 
-/// Speaks HTTP/2 until the connection ends. When `stop` is cancelled, the streams that are open
+/// Speaks HTTP/2 until the connection ends. When the listener leaves, the streams that are open
 /// are still answered.
 pub(crate) async fn two<A: App>(
     io: impl Read + Write + Unpin + Send + 'static,
     app: A,
     visit: Visit,
     (bounds, _fate): Terms,
-    stop: CancellationToken,
+    leave: Leave,
     tasks: TaskTracker,
 ) -> hyper::Result<()> {
     let mut builder = http2::Builder::new(Tracked(tasks));
@@ -147,7 +151,7 @@ pub(crate) async fn two<A: App>(
     let mut serving = pin!(builder.serve_connection(io, service));
     tokio::select! {
         ended = serving.as_mut() => ended,
-        () = async { tokio::select! { () = stop.cancelled() => {}, () = ends.cancelled() => {} } } => {
+        () = async { tokio::select! { () = leave.retired() => {}, () = ends.cancelled() => {} } } => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

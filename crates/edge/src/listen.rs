@@ -70,7 +70,7 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Sockets that systemd handed over (`LISTEN_FDS`), to be taken by their address.
+/// Sockets that systemd handed over (`LISTEN_FDS`), or another process, to be taken by their address.
 #[derive(Debug, Default)]
 pub struct Activated {
     sockets: Vec<TcpListener>,
@@ -83,6 +83,12 @@ impl Activated {
         let mut handed = ListenFd::from_env();
         let all = 0..handed.len();
         let sockets = all.filter_map(|at| handed.take_tcp_listener(at).ok().flatten()).collect();
+        Self { sockets }
+    }
+
+    /// Takes what another process hands over.
+    #[must_use]
+    pub fn from_sockets(sockets: Vec<TcpListener>) -> Self {
         Self { sockets }
     }
 

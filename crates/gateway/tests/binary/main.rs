@@ -12,5 +12,7 @@
 mod bans;
 mod certs;
 mod commands;
+mod confined;
 mod house;
 mod running;
+mod upgrade;
