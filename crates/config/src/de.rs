@@ -9,6 +9,8 @@ use serde::{
     forward_to_deserialize_any,
 };
 
+use zeroize::Zeroizing;
+
 use crate::{
     Problems, Severity, World,
     at::{AT, SHAPE},
@@ -212,7 +214,7 @@ impl<'de, 'n> de::Deserializer<'de> for Reader<'n> {
                     let place = self.node.place;
                     self.session.warning(place, "a secret written in clear", Some(hint.to_owned()));
                 }
-                visitor.visit_string(text)
+                visitor.visit_str(&Zeroizing::new(text))
             })),
             _ => self.blame(visitor.visit_newtype_struct(self)),
         }

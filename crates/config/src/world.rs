@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use zeroize::Zeroizing;
+
 /// Files and environment, as an argument: tests bring their own.
 pub trait World {
     /// The file's content.
@@ -121,7 +123,9 @@ impl Reference {
             Self::File(path) => {
                 let path = beside(policy, path);
                 let bytes = world.read(&path).map_err(|why| unreadable(&path, &why, world))?;
-                let text = String::from_utf8(bytes);
+                // It may be a secret.
+                let bytes = Zeroizing::new(bytes);
+                let text = std::str::from_utf8(&bytes);
                 let text = text.map_err(|_| (format!("{}: not UTF-8", path.display()), None))?;
                 Ok(text.trim().to_owned())
             }
