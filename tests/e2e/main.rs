@@ -17,6 +17,7 @@ mod client_certificates;
 mod faults;
 mod hygiene;
 mod limits;
+mod load;
 mod reload;
 mod said;
 mod sign_in;

@@ -119,7 +119,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let (n8n, endpoints) = n8n_of(taken(n8n), session);
     let networks = networks::compile(networks, answers, &mut needs, session);
     let clients = clients_of(taken(clients), &networks, session);
-    let (body, Held { connections, head, timeouts, min_rate }) =
+    let (body, Held { connections, requests, memory, head, timeouts, min_rate }) =
         limits::limits(taken(limits), session);
     let surfaces = Surfaces::new(&endpoints);
     let around =
@@ -137,6 +137,8 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         client_cas,
         n8n,
         connections,
+        requests,
+        memory,
         head,
         timeouts,
         min_rate,

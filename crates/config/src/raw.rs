@@ -20,7 +20,7 @@ pub(crate) use grants::{ClientCertificate, Grant};
 use crate::{
     Hardening, Secret,
     at::{At, Keyed, OneOrMany, Shape, Shaped, by_shape, the_value},
-    text::{AdminAddress, BackendUrl, HostName, ListenAddress, Size, Span},
+    text::{AdminAddress, BackendUrl, HostName, ListenAddress, Rate, Size, Span},
 };
 
 /// The policy of an n8n-gateway.
@@ -217,6 +217,11 @@ pub(crate) struct Limits {
     pub(crate) body: Option<At<Keyed<Size>>>,
     /// How many connections at once.
     pub(crate) connections: Option<At<Connections>>,
+    /// How many requests at once.
+    pub(crate) requests: Option<At<Requests>>,
+    /// How much memory the gateway may use. When little of it is left, strangers are turned away
+    /// first. Default: three quarters of the container's limit, or half of the machine's memory.
+    pub(crate) memory: Option<At<Size>>,
     /// How large the head of a request may be.
     pub(crate) head: Option<At<HeadSize>>,
     /// How long to wait.
@@ -249,6 +254,25 @@ pub(crate) struct Connections {
     /// Of one client. Default 100.
     #[schemars(range(min = 1))]
     pub(crate) per_client: Option<At<usize>>,
+    /// TLS handshakes under way. Default 1000.
+    #[schemars(range(min = 1))]
+    pub(crate) handshakes: Option<At<usize>>,
+    /// How often one is made in all. Default `1000/s`; `off` for as often as anybody likes.
+    pub(crate) rate: Option<At<Rate>>,
+    /// How often one client makes one. Default `100/s`; `off` for as often as it likes.
+    pub(crate) rate_per_client: Option<At<Rate>>,
+}
+
+/// How many requests at once.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Requests {
+    /// In all. Default 2000.
+    #[schemars(range(min = 1))]
+    pub(crate) total: Option<At<usize>>,
+    /// Of one client. Default 500.
+    #[schemars(range(min = 1))]
+    pub(crate) per_client: Option<At<usize>>,
 }
 
 /// How long to wait.
@@ -269,6 +293,9 @@ pub(crate) struct Timeouts {
     pub(crate) stream: Option<At<Span>>,
     /// For the next bytes of a WebSocket, either way. Default `1h`.
     pub(crate) tunnel: Option<At<Span>>,
+    /// For a WebSocket's client to say something before it is asked whether it is still there, and
+    /// as long again for its answer. Default `90s`.
+    pub(crate) ping: Option<At<Span>>,
     /// For what still runs when the gateway stops. Default `30s`.
     pub(crate) drain: Option<At<Span>>,
 }

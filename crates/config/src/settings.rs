@@ -4,7 +4,7 @@ mod acme;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use gateway_policy::AuthorityId;
+use gateway_policy::{AuthorityId, Quota};
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 
@@ -27,6 +27,10 @@ pub struct Settings {
     pub n8n: N8n,
     /// How many connections at once.
     pub connections: Connections,
+    /// How many requests at once.
+    pub requests: Requests,
+    /// How much memory the gateway may use, in bytes; nothing for a part of what there is.
+    pub memory: Option<u64>,
     /// How large the head of a request may be.
     pub head: HeadSize,
     /// How long to wait.
@@ -142,6 +146,21 @@ pub struct Connections {
     pub total: usize,
     /// Of one client.
     pub per_client: usize,
+    /// How many TLS handshakes may be under way.
+    pub handshakes: usize,
+    /// How often one may be made in all; nothing for as often as anybody likes.
+    pub rate: Option<Quota>,
+    /// How often one client may make one; nothing for as often as it likes.
+    pub rate_per_client: Option<Quota>,
+}
+
+/// How many requests at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requests {
+    /// In all.
+    pub total: usize,
+    /// Of one client.
+    pub per_client: usize,
 }
 
 /// How large the head of a request may be.
@@ -172,6 +191,8 @@ pub struct Timeouts {
     pub stream: Duration,
     /// For the next bytes of a WebSocket, either way.
     pub tunnel: Duration,
+    /// For a WebSocket's client to say something before it is asked to, and then to answer.
+    pub ping: Duration,
     /// For what still runs when the gateway stops.
     pub drain: Duration,
 }

@@ -36,7 +36,9 @@ use crate::{
 /// Who may come in.
 pub trait Door: Clone + Send + Sync + 'static {
     /// Held as long as the connection is open.
-    type Pass: Send + Sync + 'static;
+    type Pass: Pass;
+    /// Held as long as its handshake lasts.
+    type Handshake: Send;
 
     /// Lets a connection from `peer` in, or says why it is dropped without a word, as a metric
     /// names it.
@@ -49,6 +51,13 @@ pub trait Door: Clone + Send + Sync + 'static {
         peer: IpAddr,
     ) -> impl Future<Output = Result<Admission<Self::Pass>, &'static str>> + Send;
 
+    /// Lets `peer` begin a handshake, or says why not, as a metric names it.
+    ///
+    /// # Errors
+    ///
+    /// The reason.
+    fn shake(&self, peer: IpAddr) -> Result<Self::Handshake, &'static str>;
+
     /// Whether `peer` begins its connections with a PROXY protocol header.
     fn vouches(&self, peer: IpAddr) -> bool;
 
@@ -57,6 +66,12 @@ pub trait Door: Clone + Send + Sync + 'static {
 
     /// Takes down that a connection of `peer` was cut.
     fn cut(&self, peer: IpAddr, cut: Cut);
+}
+
+/// What the door gives for a connection.
+pub trait Pass: Send + Sync + 'static {
+    /// Waits until the connection is to end at once, whatever is under way.
+    fn revoked(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// As what a connection is let in.
@@ -166,15 +181,20 @@ impl<D: Door, A: App> Edge<D, A> {
                 Ok(Err(_)) | Err(_) => return self.refuse("proxy_protocol"),
             }
         }
-        let (held, for_challenges): (Held, bool) = match self.door.admit(peer.ip()).await {
+        let (pass, for_challenges) = match self.door.admit(peer.ip()).await {
             Ok(Admission::Guest(pass)) => (Arc::new(pass), false),
             Ok(Admission::ForChallenges(pass)) => (Arc::new(pass), true),
             Err(reason) => return self.refuse(reason),
         };
+        let held: Held = Arc::clone(&pass) as _;
         let io = Paced::new(io, bounds.pace, Arc::clone(&fate));
-        let ended = self.speak(io, peer, (held, for_challenges), (bounds, Arc::clone(&fate))).await;
-        if let Err(why) = ended {
-            tracing::debug!(%peer, error = %why, "connection");
+        let spoken = self.speak(io, peer, (held, for_challenges), (bounds, Arc::clone(&fate)));
+        tokio::select! {
+            biased;
+            ended = spoken => if let Err(why) = ended {
+                tracing::debug!(%peer, error = %why, "connection");
+            },
+            () = pass.revoked() => fate.cut(Cut::Memory),
         }
         if let Some(cut) = fate.was() {
             self.door.cut(peer.ip(), cut);
@@ -201,8 +221,16 @@ impl<D: Door, A: App> Edge<D, A> {
             }
             Protocol::Https(config) => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Https);
+                let shaking = match self.door.shake(peer.ip()) {
+                    Ok(shaking) => shaking,
+                    Err(reason) => {
+                        self.refuse(reason);
+                        return Ok(());
+                    }
+                };
                 let handshake = self.handshake(io, config, for_challenges, &terms);
                 let Some((io, tls, h2)) = handshake.await else { return Ok(()) };
+                drop(shaking);
                 let connection = Arc::new(Connection { peer, tls: Some(tls), for_challenges });
                 if h2 {
                     wire::two(TokioIo::new(io), app, (connection, held), terms, leave, tasks).await

@@ -18,7 +18,7 @@ pub mod strict;
 mod subject;
 mod tls;
 
-pub use accept::{Admission, App, Door, Edge, Entry, Held, Protocol};
+pub use accept::{Admission, App, Door, Edge, Entry, Held, Pass, Protocol};
 pub use bounds::{Bounds, HeadSize};
 pub use client_certificate::{ClientAuthorities, TrustedAuthority};
 pub use leave::Leave;

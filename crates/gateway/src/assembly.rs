@@ -9,7 +9,7 @@ use std::{
 
 use gateway_certs::Challenges;
 use gateway_edge::{Admission, App, Bounds, Door, Edge, Handshakes, Held, Leave, Protocol};
-use gateway_ledger::{Crowd, Presence};
+use gateway_ledger::Presence;
 use gateway_policy::{Connection, Cut, Reason};
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
 use gateway_telemetry::Telemetry;
@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::{Guard, build::Terms};
+use crate::{Guard, Guest, Terms};
 
 /// What all listeners of a process share.
 #[derive(Clone, Debug)]
@@ -29,8 +29,6 @@ pub struct Assembly<C> {
     pub terms: watch::Receiver<Terms>,
     /// How handshakes are made.
     pub tls: watch::Receiver<Arc<Handshakes>>,
-    /// Who is connected.
-    pub crowd: Arc<Crowd>,
     /// Who is banned, and what budgets there are.
     pub guard: Guard,
     /// What CAs may ask for now.
@@ -84,7 +82,6 @@ impl<C: Connect> Assembly<C> {
             door: Doorkeeper {
                 rules: self.rules.clone(),
                 terms: self.terms.clone(),
-                crowd: Arc::clone(&self.crowd),
                 guard: self.guard.clone(),
                 challenges: Arc::clone(&self.challenges),
                 proxy_protocol: self.proxy_protocol,
@@ -103,7 +100,6 @@ impl<C: Connect> Assembly<C> {
 pub struct Doorkeeper {
     rules: Live,
     terms: watch::Receiver<Terms>,
-    crowd: Arc<Crowd>,
     guard: Guard,
     challenges: Arc<Challenges>,
     proxy_protocol: bool,
@@ -120,7 +116,8 @@ impl gateway_proxy::Challenges for Answers {
 }
 
 impl Door for Doorkeeper {
-    type Pass = Option<Presence>;
+    type Pass = Guest;
+    type Handshake = Presence;
 
     async fn admit(&self, peer: IpAddr) -> Result<Admission<Self::Pass>, &'static str> {
         let rules = Arc::clone(&self.rules.borrow());
@@ -129,13 +126,25 @@ impl Door for Doorkeeper {
             return Err("banned");
         }
         let clients = &rules.policy.clients;
-        let mut limits = self.terms.borrow().crowd;
+        let mut limits = self.terms.borrow().connections;
         limits.per_client = clients.allowance(peer, limits.total, limits.per_client);
+        let client = clients.client(peer);
         // All who are banned count as one: they cannot fill the house while a CA may look.
-        let key = if banned { Ipv4Addr::BROADCAST.into() } else { clients.client(peer).key };
-        let entered = self.crowd.enter(key, limits);
-        let pass = entered.map(Some).map_err(gateway_ledger::Full::name)?;
+        let key = if banned { Ipv4Addr::BROADCAST.into() } else { client.key };
+        let standing = || self.guard.standing(client, None, &rules.policy);
+        let presence = self.guard.load().connect(key, limits, standing)?;
+        let pass = Guest::new(presence, client, self.guard.clone(), self.rules.clone());
         Ok(if banned { Admission::ForChallenges(pass) } else { Admission::Guest(pass) })
+    }
+
+    fn shake(&self, peer: IpAddr) -> Result<Presence, &'static str> {
+        let policy = &self.rules.borrow().policy;
+        let mut limits = self.terms.borrow().handshakes;
+        limits.per_client = policy.clients.allowance(peer, limits.total, limits.per_client);
+        let client = policy.clients.client(peer);
+        let standing = || self.guard.standing(client, None, policy);
+        let entered = self.guard.load().handshakes.enter(client.key, limits, standing);
+        entered.map_err(|_| "handshakes")
     }
 
     fn vouches(&self, peer: IpAddr) -> bool {

@@ -17,13 +17,17 @@ use std::{
 use gateway_certs::Clock;
 use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
 use gateway_n8n::Surface;
-use gateway_policy::{Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Timestamp};
+use gateway_policy::{
+    Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Pressure, Standing, Timestamp,
+};
 use gateway_telemetry::{ConnectionCut, Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
+use http::HeaderValue;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::writing::Writing;
 use self::{limiters::Limiters, own::Own};
+use crate::{Terms, load::Load};
 
 /// A ban that is younger may still be on its way to the disk.
 const JUST_NOW: Duration = Duration::from_secs(10);
@@ -35,6 +39,7 @@ pub struct Guard(Arc<Inner>);
 struct Inner {
     ledger: Ledger,
     limiters: Limiters,
+    load: Load,
     own: RwLock<Own>,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
@@ -79,6 +84,7 @@ impl Guard {
         let guard = Self(Arc::new(Inner {
             ledger,
             limiters: Limiters::default(),
+            load: Load::default(),
             own: RwLock::new(Own::look()),
             clock,
             telemetry,
@@ -127,8 +133,19 @@ impl Guard {
         self.0.changed.subscribe()
     }
 
+    /// What is going on.
+    pub(crate) fn load(&self) -> &Load {
+        &self.0.load
+    }
+
+    /// Takes memory to be so short until it is looked at again: for tests, where nobody looks.
+    pub fn presses(&self, pressure: Pressure) {
+        self.0.load.presses(pressure);
+    }
+
     /// Takes over the limits of a new policy; those that are as before keep their budgets.
-    pub(crate) fn adopt(&self, policy: &Policy) {
+    pub(crate) fn adopt(&self, policy: &Policy, terms: &Terms) {
+        self.0.load.adopt(terms.arrivals);
         for gone in self.0.limiters.adopt(&policy.limits) {
             self.0.telemetry.metrics.forget_rate_limit(&gone);
         }
@@ -166,6 +183,7 @@ impl Guard {
     pub(crate) fn tidy(&self) {
         self.0.ledger.tidy(self.now());
         self.0.limiters.sweep();
+        self.0.load.sweep();
         let (clients, offences) = self.0.ledger.sizes();
         let metrics = &self.0.telemetry.metrics;
         metrics.ledger("limits", self.0.limiters.keys());
@@ -269,6 +287,29 @@ impl Guard {
             let note = self.note(None, None, None, offence);
             // The events have said it.
             let _: Option<Count> = self.hold(policy.clients.client(peer), note, policy);
+        }
+    }
+
+    /// Who somebody is when there is not room for all. Who speaks for others, and where one address
+    /// is everybody's, nobody can be told from those who are known.
+    pub(crate) fn standing(
+        &self,
+        client: Client,
+        device: Option<&HeaderValue>,
+        policy: &Policy,
+    ) -> Standing {
+        let ledger = &self.0.ledger;
+        let known = policy.bans.never(client.address).is_some()
+            || !self.tells_clients_apart(client, policy)
+            || ledger.has_session(client.key)
+            || ledger.knows(client.key, None, self.now())
+            || device.is_some_and(|it| self.is_device(it));
+        if known {
+            Standing::Known
+        } else if ledger.is_sender(client.key) {
+            Standing::Sender
+        } else {
+            Standing::Stranger
         }
     }
 

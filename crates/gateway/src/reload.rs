@@ -125,7 +125,8 @@ impl Reloader {
         let Config { settings, policy, needs, warnings } = config;
         let telemetry = telemetry(&settings)?;
         let guard = Guard::open(&settings.state, Arc::clone(&clock), telemetry.clone())?;
-        guard.adopt(&policy);
+        let terms = build::terms(&settings);
+        guard.adopt(&policy, &terms);
         let served = Arc::new(match &obtained {
             Obtained::One(identity, _) => Served::new((**identity).clone()),
             Obtained::Kept(wanted) => Served::temporary(&wanted.hosts, clock.now())?,
@@ -141,7 +142,7 @@ impl Reloader {
         let rules = build::rules(1, &settings, policy, upstreams);
         let reloader = Self {
             since: clock.now(),
-            terms: watch::Sender::new(build::terms(&settings)),
+            terms: watch::Sender::new(terms),
             rules: watch::Sender::new(Arc::new(rules)),
             tls: watch::Sender::new(tls),
             needs: watch::Sender::new(needs),
@@ -366,8 +367,9 @@ impl Reloader {
             self.telemetry.metrics.forget_upstream(&gone.to_string());
         }
         self.revision += 1;
-        self.guard.adopt(&policy);
-        self.terms.send_replace(build::terms(&settings));
+        let terms = build::terms(&settings);
+        self.guard.adopt(&policy, &terms);
+        self.terms.send_replace(terms);
         let rules = build::rules(self.revision, &settings, policy, upstreams);
         self.rules.send_replace(Arc::new(rules));
         self.needs.send_replace(needs);

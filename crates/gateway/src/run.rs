@@ -8,7 +8,6 @@ use gateway_config::{
     Answers, Config, Hardening, Invalid, LogFormat, LogLevel, Needs, Settings, System, load,
 };
 use gateway_edge::{Activated, Leave};
-use gateway_ledger::Crowd;
 use gateway_proxy::Tcp;
 use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping, Telemetry};
 use tokio::{
@@ -26,7 +25,9 @@ use crate::{
     confine::{Confinement, Grounds, Reach, confine},
     control::{Because, Control, Order, watch_health},
     guard::Writing,
-    identity, nftables,
+    identity,
+    load::watch_memory,
+    nftables,
     resolve::{keep_asking, look_up},
     signals::{self, Signals},
     sockets::{Listener, Sockets, clones},
@@ -148,11 +149,10 @@ async fn serve(
     let leave = Leave::new(&CancellationToken::new());
     let socket = sockets.operator.try_clone()?.into_socket()?;
 
-    let crowd = Arc::new(Crowd::default());
     let (guard, tasks) = (reloader.guard().clone(), TaskTracker::new());
     let writing = Arc::new(Mutex::new(Writing::begin(guard.clone(), tasks.clone())));
     let certified = look_after_certificates(&mut reloader, &tasks, leave.retirement());
-    let assembly = assemble(&reloader, &crowd, &leave);
+    let assembly = assemble(&reloader, &leave);
     let (orders, answers) = attend(&reloader, socket, &leave);
     let workers = employ(&sockets, &assembly, settings.timeouts.drain)?;
     telemetry.say(&Started {
@@ -169,7 +169,6 @@ async fn serve(
     let control = Control {
         reloader,
         answers,
-        crowd,
         telemetry,
         clock,
         orders,
@@ -225,13 +224,12 @@ fn look_after_certificates(
     })
 }
 
-fn assemble(reloader: &Reloader, crowd: &Arc<Crowd>, leave: &Leave) -> Assembly<Tcp> {
+fn assemble(reloader: &Reloader, leave: &Leave) -> Assembly<Tcp> {
     let listen = &reloader.settings().listen;
     Assembly {
         rules: reloader.rules(),
         terms: reloader.terms(),
         tls: reloader.tls(),
-        crowd: Arc::clone(crowd),
         guard: reloader.guard().clone(),
         challenges: Arc::clone(reloader.served().challenges()),
         telemetry: reloader.telemetry().clone(),
@@ -262,6 +260,8 @@ fn attend(
         let (guard, rules) = (guard.clone(), reloader.rules());
         tasks.spawn(nftables::tell(guard, rules, telemetry.clone(), retire.clone()));
     }
+    let watching = watch_memory(guard.clone(), reloader.terms(), telemetry.clone(), stop.clone());
+    tasks.spawn(watching);
     let keeping = reloader.keeping().clone();
     let desk = Desk { telemetry: telemetry.clone(), rules, orders, guard, keeping, token, local };
     tasks.spawn(admin::serve(socket, desk, leave.clone(), tasks.clone()));

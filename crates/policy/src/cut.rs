@@ -13,6 +13,8 @@ pub enum Cut {
     Idle,
     /// The client did not take its answer.
     SlowReader,
+    /// There was no memory left, and nobody knew the client.
+    Memory,
 }
 
 struct Row {
@@ -28,11 +30,12 @@ const fn row(cut: Cut, name: &'static str, level: Level, offence: Option<Offence
 }
 
 #[rustfmt::skip]
-static TABLE: [Row; 3] = [
+static TABLE: [Row; 4] = [
     // A phone at the edge of its network is late as well.
     row(Cut::HandshakeTimeout, "handshake_timeout", Level::Info, None),
     row(Cut::Idle, "idle", Level::Info, None),
     row(Cut::SlowReader, "slow_reader", Level::Info, Some(Offence::Slow)),
+    row(Cut::Memory, "memory", Level::Warn, None),
 ];
 
 impl Cut {

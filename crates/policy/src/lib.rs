@@ -17,6 +17,7 @@ mod exempt;
 mod host;
 mod jail;
 mod limit;
+mod load;
 mod network;
 mod patience;
 mod reason;
@@ -36,6 +37,7 @@ pub use jail::{
     Timestamp, Verdict as JailVerdict, Whose as Offender, site_of,
 };
 pub use limit::{DEVICE_LASTS, KNOWN_TIMES, Limit, Per, Quota, RateLimits, SIGNED_IN_TIMES};
+pub use load::{Pressure, Standing};
 pub use network::{Membership, Network, PrefixSet};
 pub use patience::{Pace, Patience, Slow};
 pub use reason::{Level, Reason};

@@ -20,8 +20,19 @@ pub struct Rules {
     pub readiness: String,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// How many requests may be under way.
+    pub requests: AtOnce,
     /// Whether browsers are told to come over HTTPS alone from now on (RFC 6797).
     pub hsts: bool,
+}
+
+/// How many requests may be under way at once, 1 at the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtOnce {
+    /// In all.
+    pub total: usize,
+    /// Of one client.
+    pub per_client: usize,
 }
 
 /// How long to wait.
@@ -35,6 +46,8 @@ pub struct Timeouts {
     pub stream: Duration,
     /// For a tunnel's next bytes.
     pub tunnel: Duration,
+    /// For a tunnel's client to say something before it is asked to, and then to answer.
+    pub ping: Duration,
 }
 
 /// The rules in force, now and later.

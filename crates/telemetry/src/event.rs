@@ -11,8 +11,8 @@ pub use certificates::{
     CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary,
 };
 pub use guard::{
-    Banned, ConnectionCut, NftablesFailed, Offended, PasswordLeaked, SignInFailed, SignInSucceeded,
-    StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
+    Banned, ConnectionCut, MemoryPressure, NftablesFailed, Offended, PasswordLeaked, SignInFailed,
+    SignInSucceeded, StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
 };
 pub use process::{Confined, HandedOver, OutOfReach, UpgradeFailed};
 

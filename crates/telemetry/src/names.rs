@@ -181,6 +181,8 @@ pub mod event {
     pub const REFUSED: &str = "refused";
     /// A request met a bug.
     pub const PANICKED: &str = "panicked";
+    /// There is more or less memory left than before.
+    pub const MEMORY_PRESSURE: &str = "memory_pressure";
     /// A connection was ended although no request was refused.
     pub const CONNECTION_CUT: &str = "connection_cut";
     /// The gateway serves.

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use gateway_certs::{Clock, Identity, Keeping};
 use gateway_config::{Answers, Invalid, Settings, System};
 use gateway_edge::{Entry, Handshakes, Leave};
-use gateway_ledger::Crowd;
 use gateway_proxy::Rules;
 use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
@@ -129,7 +128,6 @@ impl Gateway {
             rules: reloader.rules(),
             terms: reloader.terms(),
             tls: reloader.tls(),
-            crowd: Arc::new(Crowd::default()),
             guard: reloader.guard().clone(),
             challenges: Arc::clone(reloader.served().challenges()),
             telemetry: telemetry.clone(),

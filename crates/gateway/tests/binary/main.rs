@@ -14,5 +14,6 @@ mod certs;
 mod commands;
 mod confined;
 mod house;
+mod load;
 mod running;
 mod upgrade;

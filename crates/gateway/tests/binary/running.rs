@@ -18,6 +18,7 @@ use crate::house::{House, binary, command, fake_n8n, free_port, text, until};
 
 pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
+/// A connection to the gateway, after its handshake.
 pub(crate) fn connect(house: &House) -> Tls {
     connect_to(house.https, &house.file("state/ca.pem"))
 }
@@ -34,6 +35,7 @@ pub(crate) fn connect_to(address: SocketAddr, authority: &Path) -> Tls {
     StreamOwned::new(session, TcpStream::connect(address).unwrap())
 }
 
+/// The answer to a request, as far as it comes in one piece.
 pub(crate) fn get(io: &mut Tls, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     io.write_all(request.as_bytes()).unwrap();
@@ -42,6 +44,7 @@ pub(crate) fn get(io: &mut Tls, path: &str) -> String {
     text(answer.get(..read).unwrap())
 }
 
+/// The status of the answer to a request on a connection of its own.
 pub(crate) fn status(house: &House, path: &str) -> String {
     get(&mut connect(house), path).split(' ').nth(1).unwrap().to_owned()
 }

@@ -26,6 +26,25 @@ fn action(what: &'static str, jail: Jail, net: IpNet) -> Fail2ban {
     Fail2ban { part: "actions", level: "NOTICE", jail: jail.name(), what, whom }
 }
 
+/// There is more or less memory left than before.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryPressure {
+    /// How much is left: `low` if enough, `high`, or `critical`.
+    pub pressure: &'static str,
+    /// What the gateway uses, in bytes.
+    pub resident: u64,
+    /// What it may use, in bytes.
+    pub ceiling: u64,
+}
+
+impl Event for MemoryPressure {
+    const NAME: &'static str = event::MEMORY_PRESSURE;
+
+    fn level(&self) -> Level {
+        if self.pressure == "low" { Level::Info } else { Level::Warn }
+    }
+}
+
 /// A connection was ended although no request was refused.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConnectionCut {
