@@ -60,7 +60,7 @@ fn the_units_are_understood() {
         let output = verify.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         // It is silent where it finds nothing.
-        let ours: Vec<_> = said.lines().filter(|line| line.contains("n8n-gateway")).collect();
-        assert!(output.status.success() && ours.is_empty(), "{drop_ins:?}: {said}");
+        let complains = said.lines().any(|line| line.contains("n8n-gateway"));
+        assert!(output.status.success() && !complains, "{drop_ins:?}: {said}");
     }
 }

@@ -147,11 +147,9 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         hardening: hardening.and_then(|it| it.value).unwrap_or_default(),
         nftables,
     };
-    let mode = mode_of(mode);
-    let hosts = hosts?;
-    let bans = if mode == Mode::DryRun { bans.dry() } else { bans };
-    let policy =
-        Policy { hosts, clients, surfaces, deny, access, bodies, limits: rates, bans, mode };
+    let (hosts, mode) = (hosts?, mode_of(mode));
+    let (limits, bans) = (rates, if mode == Mode::DryRun { bans.dry() } else { bans });
+    let policy = Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, mode };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
 }
 
