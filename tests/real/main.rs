@@ -25,4 +25,5 @@ mod owner;
 mod processes;
 mod push;
 mod relay;
+mod routing;
 mod triggers;

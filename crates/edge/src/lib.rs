@@ -9,7 +9,7 @@ mod accept;
 mod client_certificate;
 mod http;
 mod listen;
-mod proxy_protocol;
+pub mod proxy_protocol;
 pub mod strict;
 mod subject;
 mod tls;
