@@ -192,12 +192,12 @@ async fn the_proxy_protocol_is_believed_from_trusted_peers_and_from_nobody_else(
 
 #[tokio::test]
 async fn one_client_cannot_take_every_connection() {
-    let policy = format!("{POLICY}limits: {{ connections: {{ total: 4, per_client: 2 }} }}\n");
+    let policy = format!("{POLICY}limits: {{ connections: {{ total: 5, per_client: 2 }} }}\n");
     let gateway = Gateway::start(&policy).unwrap();
     let _first = gateway.client(STRANGER).await;
     let _second = gateway.client(STRANGER).await;
     assert!(gateway.secure(gateway.dial(STRANGER), "n8n.test", "http/1.1").await.is_err());
-    // A household is one client, its neighbour another.
+    // A household is one client, its neighbour another. The fifth place is not for strangers.
     let _third = gateway.client("2001:db8:0:1::1").await;
     let _fourth = gateway.client("2001:db8:0:1::2").await;
     assert!(gateway.secure(gateway.dial("2001:db8::9"), "n8n.test", "http/1.1").await.is_err());

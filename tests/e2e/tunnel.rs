@@ -127,8 +127,47 @@ async fn an_idle_tunnel_is_closed_and_one_that_pings_is_not() {
         assert!(echoed(&mut socket).await);
     }
     let quiet = Instant::now();
-    assert_eq!(close_code(&mut socket).await, 1001);
+    assert_eq!(answering_pings(&mut socket).await, 1001);
     assert!(quiet.elapsed() >= Duration::from_hours(1), "not before its time");
+    assert_eq!(said_of_the_end(&gateway).await, "idle");
+}
+
+/// Why the tunnel was closed, as the log has it.
+async fn said_of_the_end(gateway: &Gateway) -> String {
+    // The client has a moment to answer our close.
+    sleep(Duration::from_secs(5)).await;
+    let closed = gateway.log().into_iter().find(|it| it["event"] == "tunnel_closed").unwrap();
+    closed.get("because").and_then(|it| it.as_str()).unwrap().to_owned()
+}
+
+/// Answers pings as a browser does, until the tunnel is closed; with what code it is.
+async fn answering_pings(socket: &mut Socket) -> u16 {
+    loop {
+        let mut head = [0; 2];
+        socket.read_exact(&mut head).await.unwrap();
+        match head {
+            [0x89, 0] => socket.write_all(b"\x8a\x80\x01\x02\x03\x04").await.unwrap(),
+            [0x88, 2] => {
+                socket.read_exact(&mut head).await.unwrap();
+                return u16::from_be_bytes(head);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_gone_without_a_word_is_found_out() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let mut socket = open(&gateway, PUSH).await;
+    assert!(echoed(&mut socket).await);
+    let quiet = Instant::now();
+    let mut ping = [0; 2];
+    socket.read_exact(&mut ping).await.unwrap();
+    assert_eq!(ping, [0x89, 0], "asked whether it is there");
+    assert_eq!(close_code(&mut socket).await, 1001, "it did not say");
+    assert!(quiet.elapsed() >= Duration::from_mins(3), "not before its time");
+    assert_eq!(said_of_the_end(&gateway).await, "vanished");
 }
 
 #[tokio::test(start_paused = true)]

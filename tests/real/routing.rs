@@ -108,7 +108,7 @@ async fn n8n_takes_no_request_for_something_else() {
         let judge = Judge::new(naming.renamed);
         let generator = Generator::new(seed, truth.groups(n8n.patterns()));
         let many = usize::try_from(cases * naming.share / 100).unwrap();
-        wrong.extend(compare(&n8n, &judge, &truth, generator.take(many), &mut seen));
+        wrong.extend(compare_all(&n8n, &judge, &truth, generator.take(many), &mut seen));
         sampled += sample::really_so(&n8n, &std::mem::take(&mut seen.sample));
         n8n.stop().await;
     }
@@ -154,7 +154,7 @@ impl Seen {
     }
 }
 
-fn compare(
+fn compare_all(
     n8n: &N8n,
     judge: &Judge,
     truth: &Truth,
@@ -185,7 +185,7 @@ fn compare(
                     *seen.passed.entry(passed.surface.name()).or_default() += 1;
                     let taken = truth.taken(&answer);
                     *seen.taken.entry(taken.name()).or_default() += 1;
-                    match judge.compare(passed, &answer, &taken) {
+                    match judge::compare(passed, &answer, &taken) {
                         Ok(None) => {}
                         Ok(Some(excuse)) => *seen.excused.entry(excuse).or_default() += 1,
                         Err(kind) => {
@@ -213,5 +213,5 @@ fn kind_of(case: &Case, judge: &Judge, truth: &Truth, link: &mut n8n::Link) -> O
     let passed = heard.passed()?;
     let answer: Answer = link.ask(std::iter::once(passed)).pop()?;
     let taken: Taken = truth.taken(&answer);
-    judge.compare(passed, &answer, &taken).err()
+    judge::compare(passed, &answer, &taken).err()
 }

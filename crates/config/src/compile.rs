@@ -5,7 +5,6 @@ use std::{
     cell::RefCell,
     fmt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use gateway_n8n::{Endpoints, Root, Surfaces};
@@ -13,17 +12,18 @@ use gateway_policy::{Cdn, Clients, Hosts, Mode, Place, Policy, Trusted};
 use serde::Deserialize;
 
 use crate::{
-    Admin, Answers, Backend, Connections, Listen, Log, LogFormat, LogLevel, N8n, Needs, Problem,
-    Settings, Timeouts, World,
+    Admin, Answers, Backend, Listen, Log, LogFormat, LogLevel, N8n, Needs, Problem, Settings,
+    World,
     access::{Surroundings, access, bodies, networks_of},
     at::{At, Keyed, OneOrMany},
     bans,
     de::{Reader, Session},
     grants::Authorities,
+    limits::{self, Held},
     networks::{self, Networks, prefix},
     problem::did_you_mean,
     rates, raw,
-    text::{AdminSocket, HostName, ListenAddress, Span},
+    text::{AdminSocket, HostName, ListenAddress},
     tls::{self, Beside},
     world::beside,
     yaml,
@@ -115,7 +115,8 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let (n8n, endpoints) = n8n_of(taken(n8n), session);
     let networks = networks::compile(networks, answers, &mut needs, session);
     let clients = clients_of(taken(clients), &networks, session);
-    let raw::Limits { body, connections, timeouts } = taken(limits);
+    let (body, Held { connections, requests, memory, head, timeouts, min_rate }) =
+        limits::limits(taken(limits), session);
     let surfaces = Surfaces::new(&endpoints);
     let around =
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
@@ -124,30 +125,37 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let client_cas = authorities.into_list();
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
-    let limits = rates::rate_limits(rate_limits, &around);
+    let rates = rates::rate_limits(rate_limits, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
-    let connections = connections_of(taken(connections), session);
-    let timeouts = timeouts_of(taken(timeouts), session);
-    let state = taken(state).dir.and_then(|dir| dir.value);
     let settings = Settings {
         listen,
         tls: tls?,
         client_cas,
         n8n,
         connections,
+        requests,
+        memory,
+        head,
         timeouts,
-        state: state.map_or_else(
-            || PathBuf::from("/var/lib/n8n-gateway"),
-            |dir| beside(session.file, Path::new(&dir)),
-        ),
+        min_rate,
+        state: state_of(taken(state), session),
         log: log_of(taken(log), session),
         nftables,
     };
     let mode = mode_of(mode);
     let hosts = hosts?;
     let bans = if mode == Mode::DryRun { bans.dry() } else { bans };
-    let policy = Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, mode };
+    let policy =
+        Policy { hosts, clients, surfaces, deny, access, bodies, limits: rates, bans, mode };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
+}
+
+fn state_of(raw: raw::State, session: &Session<'_>) -> PathBuf {
+    let raw::State { dir } = raw;
+    match dir.and_then(|dir| dir.value) {
+        Some(dir) => beside(session.file, Path::new(&dir)),
+        None => PathBuf::from("/var/lib/n8n-gateway"),
+    }
 }
 
 fn mode_of(raw: Option<At<raw::Mode>>) -> Mode {
@@ -180,7 +188,7 @@ fn check_vouching(
 }
 
 /// A section, or its default where it is missing or broken.
-fn taken<T: Default>(section: Option<At<T>>) -> T {
+pub(crate) fn taken<T: Default>(section: Option<At<T>>) -> T {
     section.and_then(|section| section.value).unwrap_or_default()
 }
 
@@ -333,39 +341,6 @@ fn clients_of(raw: raw::Clients, networks: &Networks, session: &Session<'_>) -> 
         other => other.and_then(|it| it.value).unwrap_or(64),
     };
     Clients { trusted: Trusted { proxies: prefixes.into_iter().collect(), cdns }, ipv6_prefix }
-}
-
-fn connections_of(raw: raw::Connections, session: &Session<'_>) -> Connections {
-    let raw::Connections { total, per_client } = raw;
-    let at_least_one = |field: Option<At<usize>>, default| match field {
-        Some(At { place, value: Some(0) }) => {
-            session.error(place, "nobody could connect", None);
-            default
-        }
-        other => other.and_then(|it| it.value).unwrap_or(default),
-    };
-    Connections { total: at_least_one(total, 10_000), per_client: at_least_one(per_client, 100) }
-}
-
-fn timeouts_of(raw: raw::Timeouts, session: &Session<'_>) -> Timeouts {
-    let raw::Timeouts { answer, body, stream, tunnel, drain } = raw;
-    let or = |field: Option<At<Span>>, seconds| match field {
-        Some(At { place, value: Some(Span(Duration::ZERO)) }) => {
-            session.error(place, "no time at all", None);
-            Duration::from_secs(seconds)
-        }
-        other => match other.and_then(|it| it.value) {
-            Some(Span(written)) => written,
-            None => Duration::from_secs(seconds),
-        },
-    };
-    Timeouts {
-        answer: or(answer, 300),
-        body: or(body, 60),
-        stream: or(stream, 3600),
-        tunnel: or(tunnel, 3600),
-        drain: or(drain, 30),
-    }
 }
 
 fn log_of(raw: raw::Log, session: &Session<'_>) -> Log {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use gateway_n8n::Surface;
-use gateway_policy::{Bans, Grant, Limit, Mode, PathRules, Sentence, Who};
+use gateway_policy::{Bans, Grant, Limit, Mode, PathRules, Quota, Sentence, Who};
 use serde_json::{Map, Value, json};
 
 use crate::{Admin, Certificate, Config, Publisher, Settings, TlsVersion};
@@ -92,6 +92,7 @@ fn listen(settings: &Settings) -> Value {
 
 fn limits(Config { settings, policy, .. }: &Config) -> Value {
     let span = |it| humantime::format_duration(it).to_string();
+    let rate = |it: Option<Quota>| it.map_or_else(|| "off".to_owned(), |it| it.to_string());
     json!({
         "body": by_surface(|surface| policy.bodies.get(surface as usize), |limit| {
             format!("{} MiB", limit >> 20)
@@ -99,12 +100,30 @@ fn limits(Config { settings, policy, .. }: &Config) -> Value {
         "connections": {
             "total": settings.connections.total,
             "per_client": settings.connections.per_client,
+            "handshakes": settings.connections.handshakes,
+            "rate": rate(settings.connections.rate),
+            "rate_per_client": rate(settings.connections.rate_per_client),
         },
+        "requests": {
+            "total": settings.requests.total,
+            "per_client": settings.requests.per_client,
+        },
+        "memory": settings.memory.map_or_else(|| "auto".to_owned(), |it| format!("{} MiB", it >> 20)),
+        "head": {
+            "size": format!("{} KiB", settings.head.bytes >> 10),
+            "fields": settings.head.fields,
+            "target": format!("{} KiB", settings.head.target >> 10),
+        },
+        "min_rate": format!("{} B/s", settings.min_rate),
         "timeouts": {
+            "handshake": span(settings.timeouts.handshake),
+            "head": span(settings.timeouts.head),
+            "idle": span(settings.timeouts.idle),
             "answer": span(settings.timeouts.answer),
             "body": span(settings.timeouts.body),
             "stream": span(settings.timeouts.stream),
             "tunnel": span(settings.timeouts.tunnel),
+            "ping": span(settings.timeouts.ping),
             "drain": span(settings.timeouts.drain),
         },
     })

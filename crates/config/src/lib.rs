@@ -13,6 +13,7 @@ mod compile;
 mod de;
 mod effective;
 mod grants;
+mod limits;
 mod networks;
 mod problem;
 mod rates;
@@ -31,7 +32,7 @@ pub use raw::schema;
 pub use secret::{Secret, SecretBytes};
 pub use settings::{
     Acme, Admin, Backend, Certificate, Challenge, ClientCa, Connections, Directory, Dns, Eab,
-    KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher, Rfc2136, Settings, Timeouts, Tls,
-    TlsVersion, TsigAlgorithm, TsigKey,
+    HeadSize, KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher, Requests, Rfc2136,
+    Settings, Timeouts, Tls, TlsVersion, TsigAlgorithm, TsigKey,
 };
 pub use world::{Answers, Needs, System, World};

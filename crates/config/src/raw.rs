@@ -20,7 +20,7 @@ pub(crate) use grants::{ClientCertificate, Grant};
 use crate::{
     Secret,
     at::{At, Keyed, OneOrMany, Shape, Shaped, by_shape, the_value},
-    text::{AdminAddress, BackendUrl, HostName, ListenAddress, Size, Span},
+    text::{AdminAddress, BackendUrl, HostName, ListenAddress, Rate, Size, Span},
 };
 
 /// The policy of an n8n-gateway.
@@ -213,8 +213,31 @@ pub(crate) struct Limits {
     pub(crate) body: Option<At<Keyed<Size>>>,
     /// How many connections at once.
     pub(crate) connections: Option<At<Connections>>,
+    /// How many requests at once.
+    pub(crate) requests: Option<At<Requests>>,
+    /// How much memory the gateway may use. When little of it is left, strangers are turned away
+    /// first. Default: three quarters of the container's limit, or half of the machine's memory.
+    pub(crate) memory: Option<At<Size>>,
+    /// How large the head of a request may be.
+    pub(crate) head: Option<At<HeadSize>>,
     /// How long to wait.
     pub(crate) timeouts: Option<At<Timeouts>>,
+    /// The least that a client sends of a body or takes of an answer in the long run, a second.
+    /// Default `256B`; `0B` if only stops count.
+    pub(crate) min_rate: Option<At<Size>>,
+}
+
+/// How large the head of a request may be.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HeadSize {
+    /// In all. Default `32KiB`; `8KiB` to `1MiB`.
+    pub(crate) size: Option<At<Size>>,
+    /// How many fields. Default 100; 10 to 1000.
+    #[schemars(range(min = 10, max = 1000))]
+    pub(crate) fields: Option<At<usize>>,
+    /// The path and the query. Default `8KiB`; `1KiB` to what the head may have in all.
+    pub(crate) target: Option<At<Size>>,
 }
 
 /// How many connections at once.
@@ -227,20 +250,48 @@ pub(crate) struct Connections {
     /// Of one client. Default 100.
     #[schemars(range(min = 1))]
     pub(crate) per_client: Option<At<usize>>,
+    /// TLS handshakes under way. Default 1000.
+    #[schemars(range(min = 1))]
+    pub(crate) handshakes: Option<At<usize>>,
+    /// How often one is made in all. Default `1000/s`; `off` for as often as anybody likes.
+    pub(crate) rate: Option<At<Rate>>,
+    /// How often one client makes one. Default `100/s`; `off` for as often as it likes.
+    pub(crate) rate_per_client: Option<At<Rate>>,
+}
+
+/// How many requests at once.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Requests {
+    /// In all. Default 2000.
+    #[schemars(range(min = 1))]
+    pub(crate) total: Option<At<usize>>,
+    /// Of one client. Default 500.
+    #[schemars(range(min = 1))]
+    pub(crate) per_client: Option<At<usize>>,
 }
 
 /// How long to wait.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Timeouts {
+    /// For a TLS handshake, and for a PROXY protocol header. Default `10s`.
+    pub(crate) handshake: Option<At<Span>>,
+    /// For the head of a request, from its first byte to its last. Default `10s`.
+    pub(crate) head: Option<At<Span>>,
+    /// For the next request on a connection. Default `1m`.
+    pub(crate) idle: Option<At<Span>>,
     /// For the answer of a short exchange to begin. Default `5m`.
     pub(crate) answer: Option<At<Span>>,
-    /// For the next bytes of a request's body. Default `1m`.
+    /// For the next bytes of a request's body, and for a client to take its answer. Default `30s`.
     pub(crate) body: Option<At<Span>>,
     /// For the next bytes of a stream, or for an execution's answer to begin. Default `1h`.
     pub(crate) stream: Option<At<Span>>,
     /// For the next bytes of a WebSocket, either way. Default `1h`.
     pub(crate) tunnel: Option<At<Span>>,
+    /// For a WebSocket's client to say something before it is asked whether it is still there, and
+    /// as long again for its answer. Default `90s`.
+    pub(crate) ping: Option<At<Span>>,
     /// For what still runs when the gateway stops. Default `30s`.
     pub(crate) drain: Option<At<Span>>,
 }

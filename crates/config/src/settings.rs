@@ -4,7 +4,7 @@ mod acme;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use gateway_policy::AuthorityId;
+use gateway_policy::{AuthorityId, Quota};
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 
@@ -27,8 +27,17 @@ pub struct Settings {
     pub n8n: N8n,
     /// How many connections at once.
     pub connections: Connections,
+    /// How many requests at once.
+    pub requests: Requests,
+    /// How much memory the gateway may use, in bytes; nothing for a part of what there is.
+    pub memory: Option<u64>,
+    /// How large the head of a request may be.
+    pub head: HeadSize,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// The least that a client sends of a body or takes of an answer in the long run, in bytes a
+    /// second; 0 if only stops count.
+    pub min_rate: u64,
     /// Where state is kept.
     pub state: PathBuf,
     /// What is written down, and how.
@@ -135,19 +144,53 @@ pub struct Connections {
     pub total: usize,
     /// Of one client.
     pub per_client: usize,
+    /// How many TLS handshakes may be under way.
+    pub handshakes: usize,
+    /// How often one may be made in all; nothing for as often as anybody likes.
+    pub rate: Option<Quota>,
+    /// How often one client may make one; nothing for as often as it likes.
+    pub rate_per_client: Option<Quota>,
+}
+
+/// How many requests at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requests {
+    /// In all.
+    pub total: usize,
+    /// Of one client.
+    pub per_client: usize,
+}
+
+/// How large the head of a request may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadSize {
+    /// In bytes, 8 KiB to 1 MiB.
+    pub bytes: usize,
+    /// Its fields, 10 to 1000.
+    pub fields: usize,
+    /// Its target, in bytes, 1 KiB to `bytes`.
+    pub target: usize,
 }
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
+    /// For a PROXY header, and for a TLS handshake.
+    pub handshake: Duration,
+    /// For the head of a request, from its first byte to its last one.
+    pub head: Duration,
+    /// For a request on a connection on which nothing is asked.
+    pub idle: Duration,
     /// For the whole of a short exchange's answer to begin.
     pub answer: Duration,
-    /// For the next bytes of a request's body.
+    /// For the next bytes of a request's body, and for a client that does not take its answer.
     pub body: Duration,
     /// For the next bytes of a stream, or for an execution's answer to begin.
     pub stream: Duration,
     /// For the next bytes of a WebSocket, either way.
     pub tunnel: Duration,
+    /// For a WebSocket's client to say something before it is asked to, and then to answer.
+    pub ping: Duration,
     /// For what still runs when the gateway stops.
     pub drain: Duration,
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway_policy::{Connection, Reason, TlsInfo, canonical};
+use gateway_policy::{Connection, Cut, Reason, TlsInfo, canonical};
 use gateway_telemetry::{ConnectionKind, Telemetry};
 use http::{Request, Response};
 use http_body::Body;
@@ -25,14 +25,20 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Handshakes, http as wire, proxy_protocol,
+    Bounds, Handshakes,
+    fate::Fate,
+    http as wire,
+    pace::Paced,
+    proxy_protocol,
     tls::{ACME_TLS, challenge, version_name},
 };
 
 /// Who may come in.
 pub trait Door: Clone + Send + Sync + 'static {
     /// Held as long as the connection is open.
-    type Pass: Send + Sync + 'static;
+    type Pass: Pass;
+    /// Held as long as its handshake lasts.
+    type Handshake: Send;
 
     /// Lets a connection from `peer` in, or says why it is dropped without a word, as a metric
     /// names it.
@@ -45,8 +51,27 @@ pub trait Door: Clone + Send + Sync + 'static {
         peer: IpAddr,
     ) -> impl Future<Output = Result<Admission<Self::Pass>, &'static str>> + Send;
 
+    /// Lets `peer` begin a handshake, or says why not, as a metric names it.
+    ///
+    /// # Errors
+    ///
+    /// The reason.
+    fn shake(&self, peer: IpAddr) -> Result<Self::Handshake, &'static str>;
+
     /// Whether `peer` begins its connections with a PROXY protocol header.
     fn vouches(&self, peer: IpAddr) -> bool;
+
+    /// What the connection is held to.
+    fn bounds(&self) -> Bounds;
+
+    /// Takes down that a connection of `peer` was cut.
+    fn cut(&self, peer: IpAddr, cut: Cut);
+}
+
+/// What the door gives for a connection.
+pub trait Pass: Send + Sync + 'static {
+    /// Waits until the connection is to end at once, whatever is under way.
+    fn revoked(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// As what a connection is let in.
@@ -114,9 +139,6 @@ pub struct Edge<D, A> {
     pub tasks: TaskTracker,
 }
 
-/// How long a PROXY header may take, and how long a handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long to wait when the machine has no more file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -150,40 +172,72 @@ impl<D: Door, A: App> Edge<D, A> {
     {
         let Entry { mut io, peer } = entry;
         let mut peer = canonical(peer);
+        let (bounds, fate) = (self.door.bounds(), Arc::<Fate>::default());
         if self.door.vouches(peer.ip()) {
-            match timeout(HANDSHAKE_TIMEOUT, proxy_protocol::read(&mut io)).await {
+            match timeout(bounds.handshake, proxy_protocol::read(&mut io)).await {
                 Ok(Ok(source)) => {
                     peer = source.map_or(peer, canonical);
                 }
                 Ok(Err(_)) | Err(_) => return self.refuse("proxy_protocol"),
             }
         }
-        let (held, for_challenges): (Held, bool) = match self.door.admit(peer.ip()).await {
+        let (pass, for_challenges) = match self.door.admit(peer.ip()).await {
             Ok(Admission::Guest(pass)) => (Arc::new(pass), false),
             Ok(Admission::ForChallenges(pass)) => (Arc::new(pass), true),
             Err(reason) => return self.refuse(reason),
         };
-        let (tasks, stop) = (self.tasks.clone(), self.stop.clone());
-        let ended = match self.protocol.clone() {
+        let held: Held = Arc::clone(&pass) as _;
+        let io = Paced::new(io, bounds.pace, Arc::clone(&fate));
+        let spoken = self.speak(io, peer, (held, for_challenges), (bounds, Arc::clone(&fate)));
+        tokio::select! {
+            biased;
+            ended = spoken => if let Err(why) = ended {
+                tracing::debug!(%peer, error = %why, "connection");
+            },
+            () = pass.revoked() => fate.cut(Cut::Memory),
+        }
+        if let Some(cut) = fate.was() {
+            self.door.cut(peer.ip(), cut);
+        }
+    }
+
+    /// Speaks with a client that has come in.
+    async fn speak<IO>(
+        &self,
+        io: IO,
+        peer: SocketAddr,
+        (held, for_challenges): (Held, bool),
+        terms: wire::Terms,
+    ) -> hyper::Result<()>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (app, tasks, stop) = (self.app.clone(), self.tasks.clone(), self.stop.clone());
+        match self.protocol.clone() {
             Protocol::Http => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Http);
                 let connection = Arc::new(Connection { peer, tls: None, for_challenges });
-                wire::one(io, self.app, (connection, held), stop).await
+                wire::one(io, app, (connection, held), terms, stop).await
             }
             Protocol::Https(config) => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Https);
-                let handshake = self.handshake(io, config, for_challenges);
-                let Some((io, tls, h2)) = handshake.await else { return };
+                let shaking = match self.door.shake(peer.ip()) {
+                    Ok(shaking) => shaking,
+                    Err(reason) => {
+                        self.refuse(reason);
+                        return Ok(());
+                    }
+                };
+                let handshake = self.handshake(io, config, for_challenges, &terms);
+                let Some((io, tls, h2)) = handshake.await else { return Ok(()) };
+                drop(shaking);
                 let connection = Arc::new(Connection { peer, tls: Some(tls), for_challenges });
                 if h2 {
-                    wire::two(TokioIo::new(io), self.app, (connection, held), stop, tasks).await
+                    wire::two(TokioIo::new(io), app, (connection, held), terms, stop, tasks).await
                 } else {
-                    wire::one(io, self.app, (connection, held), stop).await
+                    wire::one(io, app, (connection, held), terms, stop).await
                 }
             }
-        };
-        if let Err(why) = ended {
-            tracing::debug!(%peer, error = %why, "connection");
         }
     }
 
@@ -192,6 +246,7 @@ impl<D: Door, A: App> Edge<D, A> {
         io: IO,
         handshakes: watch::Receiver<Arc<Handshakes>>,
         for_challenges: bool,
+        (bounds, fate): &wire::Terms,
     ) -> Option<(tokio_rustls::server::TlsStream<IO>, TlsInfo, bool)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -205,9 +260,12 @@ impl<D: Door, A: App> Edge<D, A> {
                 TlsAcceptor::from(config).accept(io).await
             }
         };
-        let done: io::Result<_> = match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+        let done: io::Result<_> = match timeout(bounds.handshake, handshake).await {
             Ok(done) => done,
-            Err(late) => Err(late.into()),
+            Err(late) => {
+                fate.cut(Cut::HandshakeTimeout);
+                Err(late.into())
+            }
         };
         let stream = match done {
             Ok(stream) => stream,

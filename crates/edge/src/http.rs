@@ -2,14 +2,15 @@
 
 use std::{
     convert::Infallible,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use gateway_policy::{Connection, Reason};
 use http::{Request, Response, StatusCode, header};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use hyper::{
     body::Incoming,
     rt::{Executor, Read, Write},
@@ -18,6 +19,7 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::timeout,
@@ -25,14 +27,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    App,
+    App, Bounds,
     accept::Held,
-    strict::{Flaw, Flow, HEAD_BYTES, HEAD_FIELDS, Strict},
+    fate::Fate,
+    strict::{Flaw, Flow, Strict},
 };
-
-/// How long a head may take, idle time between two requests included: hyper counts both with one
-/// clock. Without a timer it would be silently off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a connection may take to be given back.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -47,6 +46,9 @@ const H2_PING_EVERY: Duration = Duration::from_secs(30);
 
 /// A connection, and what the door gave for it.
 type Visit = (Arc<Connection>, Held);
+
+/// What a connection is held to, and why it ends.
+pub(crate) type Terms = (Bounds, Arc<Fate>);
 
 /// Runs what HTTP/2 starts where shutdown can wait for it.
 #[derive(Clone)]
@@ -64,17 +66,18 @@ pub(crate) async fn one<A: App>(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: A,
     visit: Visit,
+    (bounds, fate): Terms,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
     let mut builder = http1::Builder::new();
+    // What a head may be and how long it may take is looked after below hyper.
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(HEAD_FIELDS)
-        .max_buf_size(HEAD_BYTES)
+        .header_read_timeout(None)
+        .max_headers(bounds.size.fields)
+        .max_buf_size(bounds.size.bytes)
         .half_close(false);
     let flow = Arc::new(Flow::default());
-    let io = TokioIo::new(Strict::new(io, Arc::clone(&flow)));
+    let io = TokioIo::new(Strict::new(io, Arc::clone(&flow), &bounds, fate));
     let left = Arc::<Mutex<Option<OnUpgrade>>>::default();
     let leaves = Arc::clone(&left);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -84,11 +87,12 @@ pub(crate) async fn one<A: App>(
         let (flow, leaves) = (Arc::clone(&flow), Arc::clone(&leaves));
         async move {
             let answer = answer.await;
-            answer.inspect(|response| {
+            answer.map(|response| {
                 flow.answered(response.status());
                 if upgrade.is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     *leaves.lock().unwrap_or_else(PoisonError::into_inner) = upgrade;
                 }
+                response.map(|body| Ending { body, end: End(flow) })
             })
         }
     });
@@ -118,6 +122,7 @@ pub(crate) async fn two<A: App>(
     io: impl Read + Write + Unpin + Send + 'static,
     app: A,
     visit: Visit,
+    (bounds, _fate): Terms,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) -> hyper::Result<()> {
@@ -127,7 +132,7 @@ pub(crate) async fn two<A: App>(
         .max_concurrent_streams(H2_STREAMS)
         .max_pending_accept_reset_streams(H2_RESETS)
         .max_local_error_reset_streams(H2_RESETS)
-        .max_header_list_size(HEAD_BYTES.try_into().unwrap_or(u32::MAX))
+        .max_header_list_size(bounds.size.bytes.try_into().unwrap_or(u32::MAX))
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_CONNECTION_WINDOW)
         .max_send_buf_size(H2_SEND_BUFFER)
@@ -149,6 +154,44 @@ pub(crate) async fn two<A: App>(
     }
 }
 
+pin_project! {
+    /// An answer's body, whose end is told.
+    struct Ending<B> {
+        #[pin]
+        body: B,
+        end: End,
+    }
+}
+
+/// Tells of an answer's end, however it comes.
+struct End(Arc<Flow>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
+}
+
+impl<B: Body> Body for Ending<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// HTTP/2 has no field that ends a connection: an answer that wants its end gets it by GOAWAY.
 fn unless_last<B>(mut response: Response<B>, last: &CancellationToken) -> Response<B> {
     if response.headers_mut().remove(header::CONNECTION).is_some_and(|it| it == "close") {
@@ -164,7 +207,7 @@ fn answer<A: App>(
     (connection, held): Visit,
     request: Request<Incoming>,
     unfit: Option<Reason>,
-) -> std::pin::Pin<Box<dyn Future<Output = Result<Response<A::Body>, Infallible>> + Send>>
+) -> Pin<Box<dyn Future<Output = Result<Response<A::Body>, Infallible>> + Send>>
 where
     <A::Body as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

@@ -6,15 +6,19 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod bounds;
 mod client_certificate;
+mod fate;
 mod http;
 mod listen;
+mod pace;
 pub mod proxy_protocol;
 pub mod strict;
 mod subject;
 mod tls;
 
-pub use accept::{Admission, App, Door, Edge, Entry, Held, Protocol};
+pub use accept::{Admission, App, Door, Edge, Entry, Held, Pass, Protocol};
+pub use bounds::{Bounds, HeadSize};
 pub use client_certificate::{ClientAuthorities, TrustedAuthority};
 pub use listen::{Activated, ListenError, bind};
 pub use tls::{Handshakes, MinVersion, server_config};

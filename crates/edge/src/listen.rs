@@ -3,10 +3,11 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    time::Duration,
 };
 
 use listenfd::ListenFd;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// Why a socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,14 @@ fn hint(why: &io::Error) -> &'static str {
         _ => "",
     }
 }
+
+/// A client whose machine is gone without a word is asked for after a minute, and given up when
+/// what was sent to it is not acknowledged for two (RFC 5482; tcp(7)).
+const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -65,9 +74,16 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    patient(&SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// What connections inherit from the socket that they come in by.
+fn patient(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_keepalive(&KEEP_ALIVE)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 
 /// Sockets that systemd handed over (`LISTEN_FDS`), to be taken by their address.
@@ -97,7 +113,8 @@ impl Activated {
         match self.sockets.iter().position(|socket| port(socket) == Some(address.port())) {
             Some(at) => {
                 let socket = self.sockets.swap_remove(at);
-                let ready = socket.set_nonblocking(true);
+                let ready =
+                    socket.set_nonblocking(true).and_then(|()| patient(&SockRef::from(&socket)));
                 ready.map(|()| socket).map_err(|why| ListenError::Activated(address, why))
             }
             None => bind(address),
@@ -114,6 +131,18 @@ mod tests {
         let listener = bind("[::]:0".parse().unwrap()).unwrap();
         let port = listener.local_addr().unwrap().port();
         std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+
+    #[test]
+    fn connections_inherit_how_long_they_are_waited_for() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
     }
 
     #[test]

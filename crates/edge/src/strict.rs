@@ -7,6 +7,7 @@
 
 mod chunks;
 mod class;
+mod clock;
 mod flaw;
 mod flow;
 mod head;
@@ -23,18 +24,23 @@ use std::{
     time::Duration,
 };
 
+use gateway_policy::Cut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
 
 pub(crate) use self::flow::Flow;
-use self::stand_in::stand_in;
+use self::{
+    clock::{Awaited, Clock},
+    stand_in::stand_in,
+};
 pub use self::{
     flaw::Flaw,
-    head::{Follows, HEAD_BYTES, HEAD_FIELDS, Head, Passed, TARGET_BYTES},
+    head::{Follows, Head, Passed},
     wire::{Seen, Then, Wire},
 };
+use crate::{Bounds, fate::Fate};
 
 /// How long and for how many bytes a client is listened to that is still sending when it has been
 /// answered: a connection that is closed before that is reset, and the answer lost (RFC 9112 9.6).
@@ -46,6 +52,8 @@ const FAREWELL_BYTES: usize = 16 << 20;
 pub(crate) struct Strict<IO> {
     io: IO,
     flow: Arc<Flow>,
+    fate: Arc<Fate>,
+    clock: Clock,
     wire: Wire,
     mode: Mode,
     /// What came and was not read: at most a head and what came with its end. Most heads come in
@@ -73,11 +81,13 @@ enum Mode {
 }
 
 impl<IO> Strict<IO> {
-    pub(crate) fn new(io: IO, flow: Arc<Flow>) -> Self {
+    pub(crate) fn new(io: IO, flow: Arc<Flow>, bounds: &Bounds, fate: Arc<Fate>) -> Self {
         Self {
             io,
             flow,
-            wire: Wire::default(),
+            fate,
+            clock: Clock::new(bounds),
+            wire: Wire::within(bounds.size),
             mode: Mode::Messages,
             held: Vec::new(),
             passed: 0,
@@ -110,6 +120,18 @@ impl<IO> Strict<IO> {
         let Seen { passed, then } = self.wire.look(&self.held);
         self.passed = passed;
         self.turn(then);
+    }
+
+    /// Waits for what has taken too long, if anything is waited for: hyper has a clock for heads, and
+    /// counts the time between two requests with it.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Awaited> {
+        let answered = self.wire.in_head() && self.flow.is_done(self.wire.heads());
+        let awaited = match self.mode {
+            Mode::Messages if answered && self.held.is_empty() => Some(Awaited::Request),
+            Mode::Messages if answered => Some(Awaited::RestOfHead),
+            _ => None,
+        };
+        self.clock.poll(awaited.map(|it| (it, self.wire.heads())), cx)
     }
 
     /// Takes down what is with the bytes that are held and not passed.
@@ -193,7 +215,17 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Strict<IO> {
                     return Poll::Ready(Err(why));
                 }
             }
-            let more = ready!(this.poll_more(cx, buf))?;
+            let Poll::Ready(more) = this.poll_more(cx, buf)? else {
+                match ready!(this.poll_late(cx)) {
+                    Awaited::Request => this.fate.cut(Cut::Idle),
+                    Awaited::RestOfHead => {
+                        this.turn(Then::BadHead(Flaw::Late));
+                        continue;
+                    }
+                }
+                // An end: there is nothing to answer.
+                return Poll::Ready(Ok(()));
+            };
             if !more || buf.filled().len() > start {
                 return Poll::Ready(Ok(()));
             }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use gateway_certs::Challenges;
-use gateway_edge::{Admission, App, Door, Edge, Handshakes, Held, Protocol};
-use gateway_ledger::{Crowd, Limits, Presence};
-use gateway_policy::{Connection, Reason};
+use gateway_edge::{Admission, App, Bounds, Door, Edge, Handshakes, Held, Protocol};
+use gateway_ledger::Presence;
+use gateway_policy::{Connection, Cut, Reason};
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
 use gateway_telemetry::Telemetry;
 use http::{Request, Response};
@@ -18,19 +18,17 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::Guard;
+use crate::{Guard, Guest, Terms};
 
 /// What all listeners of a process share.
 #[derive(Clone, Debug)]
 pub struct Assembly<C> {
     /// The rules in force.
     pub rules: Live,
-    /// How many connections there may be.
-    pub limits: watch::Receiver<Limits>,
+    /// What strangers are held to.
+    pub terms: watch::Receiver<Terms>,
     /// How handshakes are made.
     pub tls: watch::Receiver<Arc<Handshakes>>,
-    /// Who is connected.
-    pub crowd: Arc<Crowd>,
     /// Who is banned, and what budgets there are.
     pub guard: Guard,
     /// What CAs may ask for now.
@@ -83,8 +81,7 @@ impl<C: Connect> Assembly<C> {
         Edge {
             door: Doorkeeper {
                 rules: self.rules.clone(),
-                limits: self.limits.clone(),
-                crowd: Arc::clone(&self.crowd),
+                terms: self.terms.clone(),
                 guard: self.guard.clone(),
                 challenges: Arc::clone(&self.challenges),
                 proxy_protocol: self.proxy_protocol,
@@ -102,8 +99,7 @@ impl<C: Connect> Assembly<C> {
 #[derive(Clone, Debug)]
 pub struct Doorkeeper {
     rules: Live,
-    limits: watch::Receiver<Limits>,
-    crowd: Arc<Crowd>,
+    terms: watch::Receiver<Terms>,
     guard: Guard,
     challenges: Arc<Challenges>,
     proxy_protocol: bool,
@@ -120,7 +116,8 @@ impl gateway_proxy::Challenges for Answers {
 }
 
 impl Door for Doorkeeper {
-    type Pass = Option<Presence>;
+    type Pass = Guest;
+    type Handshake = Presence;
 
     async fn admit(&self, peer: IpAddr) -> Result<Admission<Self::Pass>, &'static str> {
         let rules = Arc::clone(&self.rules.borrow());
@@ -129,17 +126,37 @@ impl Door for Doorkeeper {
             return Err("banned");
         }
         let clients = &rules.policy.clients;
-        let mut limits = *self.limits.borrow();
+        let mut limits = self.terms.borrow().connections;
         limits.per_client = clients.allowance(peer, limits.total, limits.per_client);
+        let client = clients.client(peer);
         // All who are banned count as one: they cannot fill the house while a CA may look.
-        let key = if banned { Ipv4Addr::BROADCAST.into() } else { clients.client(peer).key };
-        let entered = self.crowd.enter(key, limits);
-        let pass = entered.map(Some).map_err(gateway_ledger::Full::name)?;
+        let key = if banned { Ipv4Addr::BROADCAST.into() } else { client.key };
+        let standing = || self.guard.standing(client, None, &rules.policy);
+        let presence = self.guard.load().connect(key, limits, standing)?;
+        let pass = Guest::new(presence, client, self.guard.clone(), self.rules.clone());
         Ok(if banned { Admission::ForChallenges(pass) } else { Admission::Guest(pass) })
+    }
+
+    fn shake(&self, peer: IpAddr) -> Result<Presence, &'static str> {
+        let policy = &self.rules.borrow().policy;
+        let mut limits = self.terms.borrow().handshakes;
+        limits.per_client = policy.clients.allowance(peer, limits.total, limits.per_client);
+        let client = policy.clients.client(peer);
+        let standing = || self.guard.standing(client, None, policy);
+        let entered = self.guard.load().handshakes.enter(client.key, limits, standing);
+        entered.map_err(|_| "handshakes")
     }
 
     fn vouches(&self, peer: IpAddr) -> bool {
         self.proxy_protocol && self.rules.borrow().policy.clients.trusted.contains(peer)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.terms.borrow().bounds
+    }
+
+    fn cut(&self, peer: IpAddr, cut: Cut) {
+        self.guard.cut(peer, cut, &self.rules.borrow().policy);
     }
 }
 

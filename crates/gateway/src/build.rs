@@ -4,10 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use gateway_certs::Served;
 use gateway_config::Settings;
-use gateway_edge::{ClientAuthorities, Handshakes, MinVersion, TrustedAuthority, server_config};
+use gateway_edge::{
+    Bounds, ClientAuthorities, Handshakes, HeadSize, MinVersion, TrustedAuthority, server_config,
+};
 use gateway_ledger::Limits;
-use gateway_policy::Policy;
-use gateway_proxy::{Backend, Rules, Timeouts, Upstream, Upstreams};
+use gateway_policy::{Pace, Policy};
+use gateway_proxy::{AtOnce, Backend, Rules, Timeouts, Upstream, Upstreams};
+
+use crate::{Arrivals, load};
 
 pub(crate) fn tls(settings: &Settings, served: &Arc<Served>) -> anyhow::Result<Arc<Handshakes>> {
     let min_version = match settings.tls.min_version {
@@ -23,9 +27,36 @@ pub(crate) fn tls(settings: &Settings, served: &Arc<Served>) -> anyhow::Result<A
     Ok(Arc::new(Handshakes { config, clients }))
 }
 
-pub(crate) fn limits(settings: &Settings) -> Limits {
-    let gateway_config::Connections { total, per_client } = settings.connections;
-    Limits { total, per_client }
+/// What strangers are held to before anything is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How many connections there may be.
+    pub connections: Limits,
+    /// How many handshakes may be under way.
+    pub handshakes: Limits,
+    /// How often connections may be made.
+    pub arrivals: Arrivals,
+    /// How much memory there is for all of it, in bytes.
+    pub memory: u64,
+    /// How long and how large what they send may be.
+    pub bounds: Bounds,
+}
+
+pub(crate) fn terms(settings: &Settings) -> Terms {
+    let gateway_config::Connections { total, per_client, handshakes, rate, rate_per_client } =
+        settings.connections;
+    let gateway_config::HeadSize { bytes, fields, target } = settings.head;
+    let gateway_config::Timeouts { handshake, head, idle, body: stall, .. } = settings.timeouts;
+    let pace = Pace { stall, rate: settings.min_rate };
+    let size = HeadSize { bytes, fields, target };
+    let bounds = Bounds { handshake, head, idle, pace, size };
+    Terms {
+        connections: Limits { total, per_client },
+        handshakes: Limits { total: handshakes, per_client },
+        arrivals: Arrivals { total: rate, per_client: rate_per_client },
+        memory: settings.memory.unwrap_or_else(load::ceiling),
+        bounds,
+    }
 }
 
 /// n8n's processes; those that were known keep what is known of them.
@@ -44,13 +75,17 @@ pub(crate) fn rules(
     policy: Policy,
     upstreams: Upstreams,
 ) -> Rules {
-    let gateway_config::Timeouts { answer, body, stream, tunnel, drain: _ } = settings.timeouts;
+    let gateway_config::Timeouts { answer, body: stall, stream, tunnel, ping, .. } =
+        settings.timeouts;
+    let gateway_config::Requests { total, per_client } = settings.requests;
+    let body = Pace { stall, rate: settings.min_rate };
     Rules {
         revision,
         policy,
         upstreams,
         readiness: settings.n8n.readiness.clone(),
-        timeouts: Timeouts { answer, body, stream, tunnel },
+        timeouts: Timeouts { answer, body, stream, tunnel, ping },
+        requests: AtOnce { total, per_client },
         // A browser would refuse a developer's other services on the same name for a year.
         hsts: settings.tls.certificate != gateway_config::Certificate::SelfSigned,
     }

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use gateway_certs::Clock;
 use gateway_config::Answers;
-use gateway_ledger::Crowd;
 use gateway_proxy::{Live, Tcp, probe};
 use gateway_telemetry::Telemetry;
 use tokio::{
@@ -46,7 +45,6 @@ const PROBE: Duration = Duration::from_secs(5);
 pub(crate) struct Control {
     pub(crate) reloader: Reloader,
     pub(crate) answers: mpsc::Receiver<Answers>,
-    pub(crate) crowd: Arc<Crowd>,
     pub(crate) telemetry: Telemetry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) orders: mpsc::Receiver<Order>,
@@ -114,7 +112,7 @@ impl Control {
                 .map(|it| UpstreamStatus { url: it.backend.to_string(), up: it.is_up() })
                 .collect(),
             certificates: certificates::all(&self.reloader, &hosts, self.clock.now()),
-            connections: self.crowd.total(),
+            connections: self.reloader.guard().load().connections.total(),
             banned: self.reloader.guard().ledger().in_jails().iter().map(|(_, count)| count).sum(),
             refused_in_the_last_5_minutes: recent.rise(self.telemetry.metrics.refused_so_far()),
         }

@@ -16,12 +16,16 @@ use std::{
 use gateway_certs::Clock;
 use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
 use gateway_n8n::Surface;
-use gateway_policy::{Ban, Client, Count, Mode, Note, Offence, Policy, Timestamp};
-use gateway_telemetry::{Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
+use gateway_policy::{
+    Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Pressure, Standing, Timestamp,
+};
+use gateway_telemetry::{ConnectionCut, Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
+use http::HeaderValue;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::{limiters::Limiters, own::Own};
+use crate::{Terms, load::Load};
 
 /// A ban that is younger may still be on its way to the disk.
 const JUST_NOW: Duration = Duration::from_secs(10);
@@ -33,6 +37,7 @@ pub struct Guard(Arc<Inner>);
 struct Inner {
     ledger: Ledger,
     limiters: Limiters,
+    load: Load,
     own: RwLock<Own>,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
@@ -74,6 +79,7 @@ impl Guard {
         let guard = Self(Arc::new(Inner {
             ledger,
             limiters: Limiters::default(),
+            load: Load::default(),
             own: RwLock::new(Own::look()),
             clock,
             telemetry,
@@ -113,8 +119,19 @@ impl Guard {
         self.0.changed.subscribe()
     }
 
+    /// What is going on.
+    pub(crate) fn load(&self) -> &Load {
+        &self.0.load
+    }
+
+    /// Takes memory to be so short until it is looked at again: for tests, where nobody looks.
+    pub fn presses(&self, pressure: Pressure) {
+        self.0.load.presses(pressure);
+    }
+
     /// Takes over the limits of a new policy; those that are as before keep their budgets.
-    pub(crate) fn adopt(&self, policy: &Policy) {
+    pub(crate) fn adopt(&self, policy: &Policy, terms: &Terms) {
+        self.0.load.adopt(terms.arrivals);
         for gone in self.0.limiters.adopt(&policy.limits) {
             self.0.telemetry.metrics.forget_rate_limit(&gone);
         }
@@ -152,6 +169,7 @@ impl Guard {
     pub(crate) fn tidy(&self) {
         self.0.ledger.tidy(self.now());
         self.0.limiters.sweep();
+        self.0.load.sweep();
         let (clients, offences) = self.0.ledger.sizes();
         let metrics = &self.0.telemetry.metrics;
         metrics.ledger("limits", self.0.limiters.keys());
@@ -246,6 +264,39 @@ impl Guard {
             self.0.ledger.settled().await;
         }
         Some(banned)
+    }
+
+    /// Takes down that a connection of `peer` was cut.
+    pub(crate) fn cut(&self, peer: IpAddr, cut: Cut, policy: &Policy) {
+        self.0.telemetry.say(&ConnectionCut { client: peer, reason: cut });
+        if let Some(offence) = cut.offence() {
+            let note = self.note(None, None, None, offence);
+            // The events have said it.
+            let _: Option<Count> = self.hold(policy.clients.client(peer), note, policy);
+        }
+    }
+
+    /// Who somebody is when there is not room for all. Who speaks for others, and where one address
+    /// is everybody's, nobody can be told from those who are known.
+    pub(crate) fn standing(
+        &self,
+        client: Client,
+        device: Option<&HeaderValue>,
+        policy: &Policy,
+    ) -> Standing {
+        let ledger = &self.0.ledger;
+        let known = policy.bans.never(client.address).is_some()
+            || !self.tells_clients_apart(client, policy)
+            || ledger.has_session(client.key)
+            || ledger.knows(client.key, None, self.now())
+            || device.is_some_and(|it| self.is_device(it));
+        if known {
+            Standing::Known
+        } else if ledger.is_sender(client.key) {
+            Standing::Sender
+        } else {
+            Standing::Stranger
+        }
     }
 
     fn is_exempt(&self, address: IpAddr, policy: &Policy) -> bool {

@@ -12,6 +12,7 @@ pub mod cli;
 mod control;
 mod guard;
 mod identity;
+mod load;
 mod nftables;
 mod reload;
 mod resolve;
@@ -21,6 +22,8 @@ mod status;
 mod watched;
 
 pub use assembly::{Application, Assembly, Doorkeeper};
+pub use build::Terms;
 pub use guard::Guard;
+pub use load::{Arrivals, Guest};
 pub use reload::{Outcome, Reloader};
 pub use run::run;

@@ -11,7 +11,6 @@ use std::{
 use gateway_certs::{Clock, Keeper, Keeping, Served, keep};
 use gateway_config::{Answers, Config, Invalid, Needs, Settings, World, load};
 use gateway_edge::Handshakes;
-use gateway_ledger::Limits;
 use gateway_policy::Policy;
 use gateway_proxy::{Backend, Live, Rules, Upstream};
 use gateway_telemetry::{PolicyWarning, Reload, ReloadOutcome, Telemetry};
@@ -19,7 +18,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    Guard, build,
+    Guard,
+    build::{self, Terms},
     identity::{self, Obtained},
     watched::{Marks, Recorder, changed, short_hash},
 };
@@ -71,7 +71,7 @@ pub struct Reloader {
     /// Until somebody sets it to work.
     keeper: Option<Keeper>,
     rules: watch::Sender<Arc<Rules>>,
-    limits: watch::Sender<Limits>,
+    terms: watch::Sender<Terms>,
     tls: watch::Sender<Arc<Handshakes>>,
 }
 
@@ -125,7 +125,8 @@ impl Reloader {
         let Config { settings, policy, needs, warnings } = config;
         let telemetry = telemetry(&settings)?;
         let guard = Guard::open(&settings.state, Arc::clone(&clock), telemetry.clone())?;
-        guard.adopt(&policy);
+        let terms = build::terms(&settings);
+        guard.adopt(&policy, &terms);
         let served = Arc::new(match &obtained {
             Obtained::One(identity, _) => Served::new((**identity).clone()),
             Obtained::Kept(wanted) => Served::temporary(&wanted.hosts, clock.now())?,
@@ -141,7 +142,7 @@ impl Reloader {
         let rules = build::rules(1, &settings, policy, upstreams);
         let reloader = Self {
             since: clock.now(),
-            limits: watch::Sender::new(build::limits(&settings)),
+            terms: watch::Sender::new(terms),
             rules: watch::Sender::new(Arc::new(rules)),
             tls: watch::Sender::new(tls),
             needs: watch::Sender::new(needs),
@@ -172,10 +173,10 @@ impl Reloader {
         self.rules.subscribe()
     }
 
-    /// How many connections there may be, now and later.
+    /// What strangers are held to, now and later.
     #[must_use]
-    pub fn limits(&self) -> watch::Receiver<Limits> {
-        self.limits.subscribe()
+    pub fn terms(&self) -> watch::Receiver<Terms> {
+        self.terms.subscribe()
     }
 
     /// How handshakes are made, now and later.
@@ -366,8 +367,9 @@ impl Reloader {
             self.telemetry.metrics.forget_upstream(&gone.to_string());
         }
         self.revision += 1;
-        self.guard.adopt(&policy);
-        self.limits.send_replace(build::limits(&settings));
+        let terms = build::terms(&settings);
+        self.guard.adopt(&policy, &terms);
+        self.terms.send_replace(terms);
         let rules = build::rules(self.revision, &settings, policy, upstreams);
         self.rules.send_replace(Arc::new(rules));
         self.needs.send_replace(needs);

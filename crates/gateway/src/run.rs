@@ -12,7 +12,6 @@ use anyhow::Context;
 use gateway_certs::{Clock, Https, SystemClock};
 use gateway_config::{Answers, Invalid, LogFormat, LogLevel, Settings, System, load};
 use gateway_edge::Activated;
-use gateway_ledger::Crowd;
 use gateway_proxy::Tcp;
 use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping, Telemetry};
 use tokio::{
@@ -28,7 +27,9 @@ use crate::{
     acme::OwnListener,
     admin::{self, Desk, Socket},
     control::{Control, Order, watch_health},
-    identity, nftables,
+    identity,
+    load::watch_memory,
+    nftables,
     resolve::{keep_asking, look_up},
     signals::{self, Signals},
 };
@@ -92,13 +93,12 @@ async fn serve(file: &Path, mut reloader: Reloader, clock: Arc<dyn Clock>) -> an
         .await
         .with_context(|| format!("cannot open the admin listener ({:?})", settings.listen.admin))?;
 
-    let crowd = Arc::new(Crowd::default());
     let (guard, keeping) = (reloader.guard().clone(), CancellationToken::new());
     let (keeper, until) = (guard.clone(), keeping.clone());
     let tasks = TaskTracker::new();
     let kept = tasks.spawn(async move { keeper.keep(until).await });
     let certified = look_after_certificates(&mut reloader, &tasks, &stop);
-    let assembly = assemble(&reloader, &crowd, &stop);
+    let assembly = assemble(&reloader, &stop);
     let (orders, answers) = attend(&reloader, socket, &stop);
     let mut listening = sockets.addresses();
     listening.push(admin_address);
@@ -112,7 +112,7 @@ async fn serve(file: &Path, mut reloader: Reloader, clock: Arc<dyn Clock>) -> an
     signals::ready();
 
     let (said, started) = (telemetry.clone(), Instant::now());
-    let control = Control { reloader, answers, crowd, telemetry, clock, orders, started };
+    let control = Control { reloader, answers, telemetry, clock, orders, started };
     let because = control.work(signals).await;
     signals::stopping();
     said.say(&Stopping { because });
@@ -143,13 +143,12 @@ fn look_after_certificates(
     })
 }
 
-fn assemble(reloader: &Reloader, crowd: &Arc<Crowd>, stop: &CancellationToken) -> Assembly<Tcp> {
+fn assemble(reloader: &Reloader, stop: &CancellationToken) -> Assembly<Tcp> {
     let listen = &reloader.settings().listen;
     Assembly {
         rules: reloader.rules(),
-        limits: reloader.limits(),
+        terms: reloader.terms(),
         tls: reloader.tls(),
-        crowd: Arc::clone(crowd),
         guard: reloader.guard().clone(),
         challenges: Arc::clone(reloader.served().challenges()),
         telemetry: reloader.telemetry().clone(),
@@ -179,6 +178,8 @@ fn attend(
         let (guard, rules) = (guard.clone(), reloader.rules());
         tasks.spawn(nftables::tell(guard, rules, telemetry.clone(), stop.clone()));
     }
+    let watching = watch_memory(guard.clone(), reloader.terms(), telemetry.clone(), stop.clone());
+    tasks.spawn(watching);
     let keeping = reloader.keeping().clone();
     let desk = Desk { telemetry: telemetry.clone(), rules, orders, guard, keeping, token, local };
     tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));

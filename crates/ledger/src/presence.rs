@@ -1,5 +1,5 @@
-//! How many connections each client has open. The memory is bounded by the total: a client with
-//! no connection is forgotten.
+//! How much of something each client has at once: connections, handshakes, requests. The memory is
+//! bounded by the total: a client that has nothing any more is forgotten.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -7,7 +7,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// How many connections there may be.
+use gateway_policy::Standing;
+
+/// How many there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// In all.
@@ -16,7 +18,7 @@ pub struct Limits {
     pub per_client: usize,
 }
 
-/// Why a connection is one too many.
+/// Why one is too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// There are as many as there may be.
@@ -36,7 +38,7 @@ impl Full {
     }
 }
 
-/// Everybody who is connected.
+/// Everybody who has something, and how many of them.
 #[derive(Debug, Default)]
 pub struct Crowd {
     present: Mutex<Present>,
@@ -48,7 +50,7 @@ struct Present {
     by_client: HashMap<IpAddr, usize>,
 }
 
-/// One connection; it is forgotten when this is dropped.
+/// One of them; it is forgotten when this is dropped.
 #[derive(Debug)]
 pub struct Presence {
     crowd: Arc<Crowd>,
@@ -56,14 +58,23 @@ pub struct Presence {
 }
 
 impl Crowd {
-    /// Lets `client` (a key: an IPv6 client counts by its prefix) open one more connection.
+    /// Lets `client` (a key: an IPv6 client counts by its prefix) come once more. Who that is, is
+    /// asked only when it matters.
     ///
     /// # Errors
     ///
     /// Which of the limits is reached.
-    pub fn enter(self: &Arc<Self>, client: IpAddr, limits: Limits) -> Result<Presence, Full> {
+    pub fn enter(
+        self: &Arc<Self>,
+        client: IpAddr,
+        limits: Limits,
+        standing: impl Fn() -> Standing,
+    ) -> Result<Presence, Full> {
+        // Whoever looks it up has locks of their own.
+        let crowded = self.total() >= Standing::Stranger.room(limits.total);
+        let room = if crowded { standing() } else { Standing::Known }.room(limits.total);
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        if present.total >= limits.total {
+        if present.total >= room {
             return Err(Full::Total);
         }
         let open = present.by_client.get(&client).copied().unwrap_or(0);
@@ -75,7 +86,7 @@ impl Crowd {
         Ok(Presence { crowd: Arc::clone(self), client })
     }
 
-    /// How many connections are open.
+    /// How many there are.
     #[must_use]
     pub fn total(&self) -> usize {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).total
@@ -109,13 +120,26 @@ mod tests {
     fn each_limit_holds_and_leaving_makes_room() {
         let crowd = Arc::new(Crowd::default());
         let limits = Limits { total: 3, per_client: 2 };
-        let first = crowd.enter(client(1), limits).unwrap();
-        let _second = crowd.enter(client(1), limits).unwrap();
-        assert_eq!(crowd.enter(client(1), limits).err(), Some(Full::Client));
-        let _third = crowd.enter(client(2), limits).unwrap();
-        assert_eq!(crowd.enter(client(3), limits).err(), Some(Full::Total));
+        let first = crowd.enter(client(1), limits, || Standing::Known).unwrap();
+        let _second = crowd.enter(client(1), limits, || Standing::Known).unwrap();
+        assert_eq!(crowd.enter(client(1), limits, || Standing::Known).err(), Some(Full::Client));
+        let _third = crowd.enter(client(2), limits, || Standing::Known).unwrap();
+        assert_eq!(crowd.enter(client(3), limits, || Standing::Known).err(), Some(Full::Total));
         drop(first);
-        assert!(crowd.enter(client(3), limits).is_ok());
+        assert!(crowd.enter(client(3), limits, || Standing::Known).is_ok());
+    }
+
+    #[test]
+    fn the_last_room_is_kept_for_whoever_is_known() {
+        let crowd = Arc::new(Crowd::default());
+        let limits = Limits { total: 10, per_client: 10 };
+        let come = |standing| crowd.enter(client(1), limits, move || standing);
+        let _inside = [(); 8].map(|()| come(Standing::Stranger).unwrap());
+        assert_eq!(come(Standing::Stranger).err(), Some(Full::Total));
+        let _sender = come(Standing::Sender).unwrap();
+        assert_eq!(come(Standing::Sender).err(), Some(Full::Total));
+        let _known = come(Standing::Known).unwrap();
+        assert_eq!(come(Standing::Known).err(), Some(Full::Total));
     }
 
     proptest! {
@@ -123,7 +147,7 @@ mod tests {
         fn whoever_has_left_is_forgotten(clients in proptest::collection::vec(0u8..8, 0..60)) {
             let crowd = Arc::new(Crowd::default());
             let limits = Limits { total: 20, per_client: 5 };
-            let inside: Vec<_> = clients.into_iter().filter_map(|n| crowd.enter(client(n), limits).ok()).collect();
+            let inside: Vec<_> = clients.into_iter().filter_map(|n| crowd.enter(client(n), limits, || Standing::Known).ok()).collect();
             prop_assert_eq!(crowd.total(), inside.len());
             prop_assert!(inside.len() <= 20);
             drop(inside);

@@ -55,6 +55,14 @@ pub enum Reason {
     HeadTooLarge,
     /// A method that nothing in n8n listens to.
     Method,
+    /// The head took too long.
+    HeadTimeout,
+    /// The client sends its body too slowly to get anywhere.
+    BodyTooSlow,
+    /// There is too much to do for one more who is not known.
+    Overloaded,
+    /// The client asks for too much at once.
+    TooManyAtOnce,
 }
 
 /// How loud a refusal is in the log.
@@ -100,7 +108,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 23] = [
+static TABLE: [Row; 27] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -124,6 +132,10 @@ static TABLE: [Row; 23] = [
     row(Reason::UriTooLong, "uri_too_long", StatusCode::URI_TOO_LONG, Level::Info, Held::Nothing, "The address is too long."),
     row(Reason::HeadTooLarge, "head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Level::Info, Held::Nothing, "The header fields are too large. Deleting this site's cookies may help."),
     row(Reason::Method, "method", StatusCode::METHOD_NOT_ALLOWED, Level::Info, Held::Nothing, "This method is not used here."),
+    row(Reason::HeadTimeout, "head_timeout", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::Everywhere(Offence::Slow), "The request did not arrive in time."),
+    row(Reason::BodyTooSlow, "body_too_slow", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::AtHome(Offence::Slow), "The body arrived too slowly."),
+    row(Reason::Overloaded, "overloaded", StatusCode::SERVICE_UNAVAILABLE, Level::Info, Held::Nothing, "There is too much to do here right now. Try again in a moment."),
+    row(Reason::TooManyAtOnce, "too_many_at_once", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::AtHome(Offence::Limited), "Too many requests at once. Wait for some of them to end."),
 ];
 
 impl Reason {
@@ -182,7 +194,8 @@ mod tests {
     fn rows_stand_in_the_order_of_the_enum() {
         for (at, row) in TABLE.iter().enumerate() {
             assert_eq!(row.reason as usize, at, "{}", row.name);
-            assert!(row.status.is_client_error());
+            let overloaded = row.status == StatusCode::SERVICE_UNAVAILABLE;
+            assert!(row.status.is_client_error() || overloaded);
         }
     }
 

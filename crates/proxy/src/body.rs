@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway_policy::Reason;
+use gateway_policy::{Pace, Patience, Reason, Slow};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -64,14 +64,46 @@ pin_project! {
         #[pin]
         body: B,
         left: u64,
-        silence: Silence,
+        wait: Wait,
         exchange: Arc<Exchange>,
     }
 }
 
 impl<B> Guarded<B> {
-    pub(crate) fn new(body: B, limit: u64, silence: Duration, exchange: Arc<Exchange>) -> Self {
-        Self { body, left: limit, silence: Silence::new(silence), exchange }
+    pub(crate) fn new(body: B, limit: u64, pace: Pace, exchange: Arc<Exchange>) -> Self {
+        Self { body, left: limit, wait: Wait::new(pace), exchange }
+    }
+}
+
+/// Waits for a client's bytes, with patience. The clock runs only while somebody wants them: a
+/// client is not slow while n8n is.
+#[derive(Debug)]
+struct Wait {
+    patience: Patience,
+    since: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl Wait {
+    fn new(pace: Pace) -> Self {
+        Self { patience: Patience::new(pace), since: None }
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        if let Some((since, _)) = self.since.take() {
+            self.patience.waited(since.elapsed());
+        }
+        self.patience.moved(bytes);
+    }
+
+    /// Waits until there is no patience left.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Slow> {
+        let left = self.patience.left();
+        let (since, until) = self.since.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(sleep_until(now + left)))
+        });
+        ready!(until.as_mut().poll(cx));
+        Poll::Ready(self.patience.verdict(since.elapsed()))
     }
 }
 
@@ -93,16 +125,18 @@ where
         };
         loop {
             let Poll::Ready(frame) = this.body.as_mut().poll_frame(cx) else {
-                ready!(this.silence.poll(cx));
-                return cut(Reason::BodyStalled);
+                return cut(match ready!(this.wait.poll(cx)) {
+                    Slow::Stalled => Reason::BodyStalled,
+                    Slow::Dripping => Reason::BodyTooSlow,
+                });
             };
-            this.silence.heard();
             let data = match frame.transpose() {
                 Ok(Some(frame)) => frame.into_data(),
                 Ok(None) => return Poll::Ready(None),
                 Err(_) => return cut(Reason::BodyMalformed),
             };
             let Ok(data) = data else { continue };
+            this.wait.moved(data.len());
             let length = data.len().try_into().unwrap_or(u64::MAX);
             let Some(left) = this.left.checked_sub(length) else {
                 return cut(Reason::BodyTooLarge);

@@ -27,6 +27,8 @@ pub struct Exchange {
     pub rules: Arc<Rules>,
     /// Never looked at, only held: a tunnel counts as its client's connection.
     _held: Arc<dyn Any + Send + Sync>,
+    /// The same: it counts among its client's requests.
+    place: OnceLock<Box<dyn Any + Send + Sync>>,
     telemetry: Telemetry,
     id: RequestId,
     method: Method,
@@ -96,6 +98,7 @@ impl Exchange {
         Arc::new(Self {
             connection,
             _held: held,
+            place: OnceLock::new(),
             rules,
             telemetry,
             id: RequestId::next(),
@@ -164,6 +167,11 @@ impl Exchange {
 
     pub(crate) fn device(&self) -> Option<&HeaderValue> {
         self.device.get()
+    }
+
+    /// Keeps the place that its request has been given until it ends.
+    pub(crate) fn has_place(&self, place: impl Any + Send + Sync) {
+        drop(self.place.set(Box::new(place)));
     }
 
     /// What is held against the client although its request may pass.

@@ -1,5 +1,6 @@
 //! The layers, in the order of the stack.
 
+pub(crate) mod admit;
 pub(crate) mod authorize;
 pub(crate) mod ban;
 pub(crate) mod budget;

@@ -21,7 +21,7 @@ pub use body::{Answer, Cut, Guarded};
 pub use exchange::Exchange;
 pub use failure::{Failure, Fault, Spent};
 pub use layers::{Arrival, Permitted, challenge::Challenges, device};
-pub use rules::{Live, Rules, Timeouts};
+pub use rules::{AtOnce, Live, Rules, Timeouts};
 pub use serve::Serve;
 pub use stack::{Means, redirects, stack};
 pub use upstream::{Backend, Connect, Tcp, Upstream, Upstreams, probe};

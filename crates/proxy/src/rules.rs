@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway_policy::Policy;
+use gateway_policy::{Pace, Policy};
 use tokio::sync::watch;
 
 use crate::Upstreams;
@@ -20,8 +20,19 @@ pub struct Rules {
     pub readiness: String,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// How many requests may be under way.
+    pub requests: AtOnce,
     /// Whether browsers are told to come over HTTPS alone from now on (RFC 6797).
     pub hsts: bool,
+}
+
+/// How many requests may be under way at once, 1 at the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtOnce {
+    /// In all.
+    pub total: usize,
+    /// Of one client.
+    pub per_client: usize,
 }
 
 /// How long to wait.
@@ -29,12 +40,14 @@ pub struct Rules {
 pub struct Timeouts {
     /// For a short exchange's answer to begin.
     pub answer: Duration,
-    /// For the next bytes of a request's body.
-    pub body: Duration,
+    /// For a request's body.
+    pub body: Pace,
     /// For an execution's answer to begin, and for a stream's next bytes.
     pub stream: Duration,
     /// For a tunnel's next bytes.
     pub tunnel: Duration,
+    /// For a tunnel's client to say something before it is asked to, and then to answer.
+    pub ping: Duration,
 }
 
 /// The rules in force, now and later.

@@ -12,9 +12,9 @@ use tower::ServiceBuilder;
 use crate::{
     Answer, Arrival, Challenges, Connect, Live, Serve, Warden,
     layers::{
-        authorize::Authorize, ban::Ban, budget::Budget, challenge::Challenge, deadline::Deadline,
-        forward::Forward, hygiene::Hygiene, identify::Identify, inspect::Inspect, record::Record,
-        redirect::Redirect, rescue::Rescue, witness::Witness,
+        admit::Admit, authorize::Authorize, ban::Ban, budget::Budget, challenge::Challenge,
+        deadline::Deadline, forward::Forward, hygiene::Hygiene, identify::Identify,
+        inspect::Inspect, record::Record, redirect::Redirect, rescue::Rescue, witness::Witness,
     },
 };
 
@@ -61,6 +61,8 @@ where
         .layer(Identify::layer())
         // Who is banned goes no further, and this is not held against it.
         .layer(Ban::layer(warden()))
+        // Whether there is room for one more: strangers are the first to wait.
+        .layer(Admit::layer(warden()))
         // What is refused below, and what n8n answers, becomes an offence or a success.
         .layer(Witness::layer(warden()))
         // Classify and decide. From here on there is only `Permitted`.

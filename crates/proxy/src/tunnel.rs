@@ -1,16 +1,11 @@
-//! After an upgrade: bytes both ways, until one side ends, nobody speaks for too long, the policy
-//! no longer allows it, its client is banned, or the gateway stops. Who is closed by us gets a WebSocket close frame.
+//! After an upgrade: bytes both ways, until one side ends, nobody speaks for too long, the client
+//! is gone, the policy no longer allows it, its client is banned, or the gateway stops. Who is
+//! closed by us gets a WebSocket close frame.
 
 mod frames;
+mod pulse;
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use gateway_policy::Question;
 use gateway_telemetry::{ConnectionKind, TunnelClosed};
@@ -24,7 +19,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::frames::Frames;
+use self::{
+    frames::Frames,
+    pulse::{PING, Pulse},
+};
 use crate::{Exchange, Live, Rules, Warden};
 
 /// How long the frame under way may take to end, and the client to answer our close.
@@ -42,6 +40,8 @@ pub(crate) enum Because {
     Banned,
     /// Nobody spoke for too long.
     Idle,
+    /// The client does not answer.
+    Vanished,
     /// The gateway stops.
     Shutdown,
 }
@@ -52,6 +52,7 @@ impl Because {
             Self::Policy => "policy",
             Self::Banned => "banned",
             Self::Idle => "idle",
+            Self::Vanished => "vanished",
             Self::Shutdown => "shutdown",
         }
     }
@@ -60,12 +61,20 @@ impl Because {
     fn frame(self) -> [u8; 4] {
         let code: u16 = match self {
             Self::Policy | Self::Banned => 1008,
-            Self::Idle => 1001,
+            Self::Idle | Self::Vanished => 1001,
             Self::Shutdown => 1012,
         };
         let [high, low] = code.to_be_bytes();
         [0x88, 2, high, low]
     }
+}
+
+/// What we have to say ourselves, between two frames of n8n's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Say {
+    Nothing,
+    Ping,
+    Close(Because),
 }
 
 /// What a later policy needs of a request's head to decide about its tunnel again.
@@ -122,15 +131,16 @@ impl<W: Warden> Tunnel<W> {
     async fn carry(&self, client: TokioIo<Upgraded>, n8n: TokioIo<Upgraded>) -> Option<Because> {
         let (mut from_client, mut to_client) = split(client);
         let (mut from_n8n, mut to_n8n) = split(n8n);
-        let heard = Heard::now();
-        let (close, closing) = watch::channel(None);
+        let pulse = Pulse::now();
+        let (say, said) = watch::channel(Say::Nothing);
 
-        let mut told = closing.clone();
+        let mut told = said.clone();
         let up = async {
             let carried = pump(&mut from_client, &mut to_n8n, |bytes| {
-                heard.again();
+                pulse.client(bytes);
                 self.exchange.receive(bytes.len());
             });
+            let closed = async { drop(told.wait_for(|it| matches!(it, Say::Close(_))).await) };
             tokio::select! {
                 // An end and an error are alike: the other side is told by its own end.
                 ended = carried => {
@@ -138,17 +148,17 @@ impl<W: Warden> Tunnel<W> {
                     drop(to_n8n.shutdown().await);
                 }
                 // Once we close, n8n hears no more of the client, and may end its frame.
-                _ = told.changed() => {
+                () = closed => {
                     drop(pump(&mut from_client, &mut tokio::io::sink(), |_| {}).await);
                 }
             }
         };
         let down = async {
             let count = |bytes: &[u8]| {
-                heard.again();
+                pulse.n8n();
                 self.exchange.send(bytes.len());
             };
-            drop(downward(&mut from_n8n, &mut to_client, closing, count).await);
+            drop(downward(&mut from_n8n, &mut to_client, said, count).await);
             drop(to_client.shutdown().await);
         };
         let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
@@ -163,8 +173,8 @@ impl<W: Warden> Tunnel<W> {
                 drop(timeout(GOODBYE, up).await);
                 None
             }
-            because = self.until_closed(&heard) => {
-                close.send_replace(Some(because));
+            because = self.until_closed(&pulse, &say) => {
+                say.send_replace(Say::Close(because));
                 // The close frame is on its way; a polite client answers it.
                 drop(timeout(GOODBYE, async { tokio::join!(up, down) }).await);
                 Some(because)
@@ -173,8 +183,8 @@ impl<W: Warden> Tunnel<W> {
     }
 
     /// Waits for a reason to close.
-    async fn until_closed(&self, heard: &Heard) -> Because {
-        let idle = self.exchange.rules.timeouts.tunnel;
+    async fn until_closed(&self, pulse: &Pulse, say: &watch::Sender<Say>) -> Because {
+        let (idle, ping) = (self.exchange.rules.timeouts.tunnel, self.exchange.rules.timeouts.ping);
         let (mut rules, mut bans) = (self.rules.clone(), self.warden.bans());
         // What changed between the decision and now is looked at as well.
         rules.mark_changed();
@@ -198,34 +208,22 @@ impl<W: Warden> Tunnel<W> {
                         return Because::Banned;
                     }
                 }
-                () = sleep_until(heard.last() + idle) => {
-                    if heard.last() + idle <= Instant::now() {
+                () = sleep_until(pulse.last() + idle) => {
+                    if pulse.last() + idle <= Instant::now() {
                         return Because::Idle;
                     }
                 }
+                () = sleep_until(pulse.client_last() + ping) => {
+                    if pulse.client_last() + ping > Instant::now() {
+                        continue;
+                    }
+                    if !pulse.ask() {
+                        return Because::Vanished;
+                    }
+                    say.send_replace(Say::Ping);
+                }
             }
         }
-    }
-}
-
-/// When somebody last spoke.
-struct Heard {
-    since: Instant,
-    after: AtomicU64,
-}
-
-impl Heard {
-    fn now() -> Self {
-        Self { since: Instant::now(), after: AtomicU64::new(0) }
-    }
-
-    fn again(&self) {
-        let after = self.since.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        self.after.store(after, Ordering::Relaxed);
-    }
-
-    fn last(&self) -> Instant {
-        self.since + Duration::from_millis(self.after.load(Ordering::Relaxed))
     }
 }
 
@@ -247,25 +245,40 @@ async fn pump(
     }
 }
 
-/// Carries n8n's frames to the client; once asked to, ends them with a close frame between two
-/// frames of n8n's.
+/// Carries n8n's frames to the client, and between two of them what we have to say; a close frame
+/// is the last one.
 async fn downward(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    mut closing: watch::Receiver<Option<Because>>,
+    mut said: watch::Receiver<Say>,
     mut seen: impl FnMut(&[u8]),
 ) -> io::Result<()> {
     let mut frames = Frames::default();
     let mut buffer = vec![0; CHUNK];
+    let mut say = Say::Nothing;
     loop {
-        let because = *closing.borrow_and_update();
-        if let Some(because) = because.filter(|_| frames.between()) {
-            to.write_all(&because.frame()).await?;
-            return to.flush().await;
+        if said.has_changed().unwrap_or(false) {
+            say = *said.borrow_and_update();
+        }
+        if frames.between() {
+            match std::mem::replace(&mut say, Say::Nothing) {
+                Say::Nothing => {}
+                Say::Ping => {
+                    to.write_all(&PING).await?;
+                    to.flush().await?;
+                }
+                Say::Close(because) => {
+                    to.write_all(&because.frame()).await?;
+                    return to.flush().await;
+                }
+            }
         }
         let read = tokio::select! {
             read = from.read(&mut buffer) => read?,
-            Ok(()) = closing.changed(), if because.is_none() => continue,
+            Ok(()) = said.changed() => {
+                said.mark_changed();
+                continue;
+            }
         };
         let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());

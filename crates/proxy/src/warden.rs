@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use gateway_n8n::{Attempt, Outcome, Surface};
-use gateway_policy::{Client, Limit, Offence};
+use gateway_policy::{Client, Limit, Offence, Reason};
 use http::HeaderValue;
 use tokio::sync::watch;
 
@@ -44,6 +44,9 @@ pub enum Whose<'w> {
 
 /// Whoever remembers clients.
 pub trait Warden: Clone + Send + Sync + 'static {
+    /// A request's place among those that are answered.
+    type Place: Send + Sync + 'static;
+
     /// Whether the client is banned from `path`. The ban is durable when this returns.
     fn turns_away(
         &self,
@@ -51,6 +54,19 @@ pub trait Warden: Clone + Send + Sync + 'static {
         path: &str,
         rules: &Rules,
     ) -> impl Future<Output = bool> + Send;
+
+    /// Gives one more request of the client's a place for as long as it lasts. The device's cookie
+    /// is asked for only when there are few places left.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    fn admit(
+        &self,
+        client: Client,
+        device: impl Fn() -> Option<HeaderValue>,
+        rules: &Rules,
+    ) -> Result<Self::Place, Reason>;
 
     /// Charges one request to a limit's budget.
     ///

@@ -10,8 +10,8 @@ pub use certificates::{
     CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary,
 };
 pub use guard::{
-    Banned, NftablesFailed, Offended, PasswordLeaked, SignInFailed, SignInSucceeded,
-    StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
+    Banned, ConnectionCut, MemoryPressure, NftablesFailed, Offended, PasswordLeaked, SignInFailed,
+    SignInSucceeded, StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
 };
 
 use gateway_policy::Reason;

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use gateway_policy::Reason;
+use gateway_policy::{Cut, Reason};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
@@ -85,6 +85,7 @@ pub struct Metrics {
     connections_open: IntGaugeVec,
     /// Connections dropped when they were made.
     pub connections_refused: IntCounterVec,
+    connections_cut: IntCounterVec,
     log_lines_dropped: IntCounter,
     guard: guard::Guarded,
 }
@@ -143,6 +144,7 @@ impl Metrics {
                 metric::CONNECTIONS_REFUSED,
                 &[label::REASON],
             )?,
+            connections_cut: counters(&registry, metric::CONNECTIONS_CUT, &[label::REASON])?,
             log_lines_dropped: counter(&registry, metric::LOG_LINES_DROPPED)?,
             guard: guard::Guarded::new(&registry)?,
             registry,
@@ -202,6 +204,10 @@ impl Metrics {
         let gauge = self.connections_open.with_label_values(&[kind.name()]);
         gauge.inc();
         Open { gauge }
+    }
+
+    pub(crate) fn cut(&self, cut: Cut) {
+        self.connections_cut.with_label_values(&[cut.name()]).inc();
     }
 
     /// How many requests have been refused so far.

@@ -84,6 +84,11 @@ pub mod metric {
         "gateway_connections_refused_total",
         "Connections dropped when they were made, by reason.",
     );
+    /// Counter by reason.
+    pub const CONNECTIONS_CUT: Name = (
+        "gateway_connections_cut_total",
+        "Connections ended by the gateway although no request was refused, by reason.",
+    );
     /// Counter.
     pub const LOG_LINES_DROPPED: Name = (
         "gateway_log_lines_dropped_total",
@@ -176,6 +181,10 @@ pub mod event {
     pub const REFUSED: &str = "refused";
     /// A request met a bug.
     pub const PANICKED: &str = "panicked";
+    /// There is more or less memory left than before.
+    pub const MEMORY_PRESSURE: &str = "memory_pressure";
+    /// A connection was ended although no request was refused.
+    pub const CONNECTION_CUT: &str = "connection_cut";
     /// The gateway serves.
     pub const STARTED: &str = "started";
     /// The gateway takes no more connections.

@@ -272,6 +272,10 @@ async fn echo(mut io: TokioIo<hyper::upgrade::Upgraded>) {
     let mut buffer = [0; 1024];
     while let Ok(read) = io.read(&mut buffer).await {
         let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { return };
+        // As every server does: a pong is no message.
+        if matches!(bytes, [0x8a, 0x80, _, _, _, _]) {
+            continue;
+        }
         if io.write_all(bytes).await.is_err() || io.flush().await.is_err() {
             return;
         }

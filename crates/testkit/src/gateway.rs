@@ -12,7 +12,6 @@ use bytes::Bytes;
 use gateway_certs::{Clock, Identity, Keeping};
 use gateway_config::{Answers, Invalid, Settings, System};
 use gateway_edge::{Entry, Handshakes};
-use gateway_ledger::Crowd;
 use gateway_proxy::Rules;
 use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
@@ -127,9 +126,8 @@ impl Gateway {
         let stop = CancellationToken::new();
         let assembly = Assembly {
             rules: reloader.rules(),
-            limits: reloader.limits(),
+            terms: reloader.terms(),
             tls: reloader.tls(),
-            crowd: Arc::new(Crowd::default()),
             guard: reloader.guard().clone(),
             challenges: Arc::clone(reloader.served().challenges()),
             telemetry: telemetry.clone(),

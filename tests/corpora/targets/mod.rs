@@ -9,7 +9,7 @@ mod policy_file;
 mod proxy_protocol;
 
 /// Every target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub(crate) const TARGETS: [(&str, fn(&[u8])); 6] = [
     ("cookie", cookie::run),
     ("head", head::run),
     ("login_body", login_body::run),

@@ -86,7 +86,7 @@ fn letters_decoded(path: &str) -> String {
         match byte.filter(u8::is_ascii_alphanumeric) {
             Some(byte) => {
                 decoded.push(char::from(byte));
-                decoded.push_str(&part[2..]);
+                decoded.push_str(part.get(2..).unwrap_or_default());
             }
             None => {
                 decoded.push('%');

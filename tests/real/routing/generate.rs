@@ -270,56 +270,17 @@ impl Generator {
             0 => target.make_ascii_uppercase(),
             1 => target.iter_mut().skip(at).take(3).for_each(|it| it.make_ascii_uppercase()),
             2 => drop(target.splice(at..at, self.dice.pick(&PIECES).iter().copied())),
-            3 => {
-                // At a slash, where segments begin and end.
-                let slashes: Vec<usize> =
-                    (0..target.len()).filter(|it| target[*it] == b'/').collect();
-                if !slashes.is_empty() {
-                    let at = self.dice.pick(&slashes);
-                    let end = if self.dice.one_in(2) { at + 1 } else { at };
-                    target.splice(at..end, self.dice.pick(&PIECES).iter().copied());
-                }
-            }
+            3 => self.at_a_slash(target),
             4 => drop(target.splice(0..0, self.dice.pick(&FRONTS).iter().copied())),
             5 | 6 => target.extend(self.dice.pick(&ENDS)),
-            7 => {
-                if let Some(byte) = target.get(at).copied() {
-                    let encoded = if self.dice.one_in(2) {
-                        format!("%{byte:02x}")
-                    } else {
-                        format!("%{byte:02X}")
-                    };
-                    target.splice(at..=at, encoded.into_bytes());
-                }
-            }
+            7 => self.encode(target, at),
             8 => target.truncate(at.max(1)),
             9 => drop(target.get(at).is_some().then(|| target.remove(at))),
-            10 => {
-                // One path below another, or beside it.
-                let glue: &[u8] =
-                    self.dice.pick(&[b"", b"/..", b"/..%2f", b"/x/../..", b"/.", b"?"]);
-                let mut other = self.path();
-                if glue.ends_with(b"%2f") {
-                    other.remove(0);
-                }
-                target.extend(glue);
-                target.extend(other);
-            }
-            11 => {
-                let mut segments: Vec<Vec<u8>> =
-                    target.split(|it| *it == b'/').map(<[u8]>::to_vec).collect();
-                let (one, other) = (self.dice.roll(segments.len()), self.dice.roll(segments.len()));
-                match self.dice.roll(3) {
-                    0 => segments.swap(one, other),
-                    1 => drop(segments.remove(one)),
-                    _ => segments.insert(one, segments[other].clone()),
-                }
-                *target = segments.join(&b'/');
-            }
+            10 => self.nest(target),
+            11 => self.rearrange(target),
             12 => {
-                let name = self.dice.pick(&NAMES);
                 target.push(b'/');
-                target.extend(name.bytes());
+                target.extend(self.dice.pick(&NAMES).bytes());
             }
             _ => {
                 let long = if self.dice.one_in(20) { 8_200 } else { 40 };
@@ -327,6 +288,47 @@ impl Generator {
                 target.splice(at..at, std::iter::repeat_n(byte, self.dice.roll(long)));
             }
         }
+    }
+
+    /// Where segments begin and end.
+    fn at_a_slash(&mut self, target: &mut Vec<u8>) {
+        let slashes: Vec<usize> = (0..target.len()).filter(|it| target[*it] == b'/').collect();
+        if slashes.is_empty() {
+            return;
+        }
+        let at = self.dice.pick(&slashes);
+        let end = if self.dice.one_in(2) { at + 1 } else { at };
+        target.splice(at..end, self.dice.pick(&PIECES).iter().copied());
+    }
+
+    fn encode(&mut self, target: &mut Vec<u8>, at: usize) {
+        let Some(byte) = target.get(at) else { return };
+        let encoded =
+            if self.dice.one_in(2) { format!("%{byte:02x}") } else { format!("%{byte:02X}") };
+        target.splice(at..=at, encoded.into_bytes());
+    }
+
+    /// One path below another, or beside it.
+    fn nest(&mut self, target: &mut Vec<u8>) {
+        let glue: &[u8] = self.dice.pick(&[b"", b"/..", b"/..%2f", b"/x/../..", b"/.", b"?"]);
+        let mut other = self.path();
+        if glue.ends_with(b"%2f") {
+            other.remove(0);
+        }
+        target.extend(glue);
+        target.extend(other);
+    }
+
+    fn rearrange(&mut self, target: &mut Vec<u8>) {
+        let mut segments: Vec<Vec<u8>> =
+            target.split(|it| *it == b'/').map(<[u8]>::to_vec).collect();
+        let (one, other) = (self.dice.roll(segments.len()), self.dice.roll(segments.len()));
+        match self.dice.roll(3) {
+            0 => segments.swap(one, other),
+            1 => drop(segments.remove(one)),
+            _ => segments.insert(one, segments[other].clone()),
+        }
+        *target = segments.join(&b'/');
     }
 }
 

@@ -23,11 +23,8 @@ use super::{
 const CLOSED_NAME: &str = "orders";
 
 /// Routes that a policy closes, with all below them.
-const CLOSED_ROUTES: [(&str, &str); 3] = [
-    ("rest/settings", "/rest/settings"),
-    ("rest/workflows", "/rest/workflows"),
-    ("sign-in/login", "/rest/login"),
-];
+const CLOSED_ROUTES: [(&str, &str); 3] =
+    [("rest/settings", "settings"), ("rest/workflows", "workflows"), ("sign-in/login", "login")];
 
 /// How often n8n has been asked.
 static ASKED: AtomicU32 = AtomicU32::new(0);
@@ -40,6 +37,8 @@ pub(super) struct Passed {
     /// Whether it passes as well where some paths are closed.
     spared: bool,
     webhook_host: bool,
+    /// What n8n's internal API is called.
+    rest: &'static str,
     method: &'static str,
     target: String,
     accepts: Accepts,
@@ -79,6 +78,7 @@ impl Passed {
 pub(super) struct Judge {
     /// With one host for everything, and with two.
     gateways: [Gateway; 2],
+    rest: &'static str,
 }
 
 struct Gateway {
@@ -116,17 +116,19 @@ fn policy(site: &str, renamed: &[(&str, &str, &str)], closed: &[String]) -> Poli
 }
 
 impl Judge {
-    pub(super) fn new(renamed: &[(&str, &str, &str)]) -> Self {
+    pub(super) fn new(renamed: &[(&str, &str, &'static str)]) -> Self {
         let triggers = Surface::all().map(Surface::row).filter(|row| row.tail == Tail::Secret);
         let triggers = triggers.map(|row| format!("{}/{CLOSED_NAME}", row.name));
         let routes = CLOSED_ROUTES.iter().map(|(rule, _)| (*rule).to_owned());
         let closed: Vec<String> = triggers.chain(routes).collect();
+        let rest = renamed.iter().find(|(key, ..)| *key == "rest").map_or("rest", |it| it.2);
         let gateway = |site| Gateway {
             open: policy(site, renamed, &[]),
             closed: policy(site, renamed, &closed),
         };
         Self {
             gateways: ["host: only.test", "host: n8n.test, webhook_host: hooks.test"].map(gateway),
+            rest,
         }
     }
 
@@ -153,59 +155,59 @@ impl Judge {
             surface: permit.surface(),
             upgrade: permit.upgrade(),
             spared: closed.decide(question).is_ok(),
+            rest: self.rest,
             webhook_host: permit.authority().starts_with("hooks"),
             method: case.method,
             target,
             accepts: case.accepts,
         })
     }
+}
 
-    /// What excuses it that n8n takes a request for something else, if it does.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong, in words that are the same for all of its kind.
-    #[expect(clippy::unused_self, reason = "it is the gateway that is compared")]
-    pub(super) fn compare(
-        &self,
-        passed: &Passed,
-        answer: &Answer,
-        taken: &Taken,
-    ) -> Result<Option<&'static str>, String> {
-        let decided = passed.surface;
-        let wrong = |what: &str| {
-            let Answer { kind, pattern, status, .. } = answer;
-            Err(format!("{}: {what}: {kind} {pattern} {status}", decided.name()))
-        };
-        let surface = match taken {
-            Taken::Nothing => return Ok(None),
-            Taken::Unknown => return wrong("n8n took it for what nobody knows"),
-            Taken::Surface(surface) => *surface,
-        };
-        if passed.spared && reaches_closed(surface, answer) {
-            return wrong("a path that is closed was reached");
-        }
-        if passed.webhook_host && surface.row().origin == Origin::Site {
-            return wrong("served by the wrong host");
-        }
-        if surface == decided {
-            return Ok(None);
-        }
-        let excuse = EXCUSES.iter().find(|it| it.decided == decided && it.taken(answer));
-        excuse.map_or_else(|| wrong(surface.name()), |excuse| Ok(Some(excuse.because)))
+/// What excuses it that n8n takes a request for something else, if it does.
+///
+/// # Errors
+///
+/// What is wrong, in words that are the same for all of its kind.
+pub(super) fn compare(
+    passed: &Passed,
+    answer: &Answer,
+    taken: &Taken,
+) -> Result<Option<&'static str>, String> {
+    let decided = passed.surface;
+    let wrong = |what: &str| {
+        let Answer { kind, pattern, status, .. } = answer;
+        Err(format!("{}: {what}: {kind} {pattern} {status}", decided.name()))
+    };
+    let surface = match taken {
+        Taken::Nothing => return Ok(None),
+        Taken::Unknown => return wrong("n8n took it for what nobody knows"),
+        Taken::Surface(surface) => *surface,
+    };
+    if passed.spared && reaches_closed(passed.rest, surface, answer) {
+        return wrong("a path that is closed was reached");
     }
+    if passed.webhook_host && surface.row().origin == Origin::Site {
+        return wrong("served by the wrong host");
+    }
+    if surface == decided {
+        return Ok(None);
+    }
+    let excuse = EXCUSES.iter().find(|it| it.decided == decided && it.taken(answer));
+    excuse.map_or_else(|| wrong(surface.name()), |excuse| Ok(Some(excuse.because)))
 }
 
 /// Whether n8n would do what a policy has closed.
-fn reaches_closed(surface: Surface, answer: &Answer) -> bool {
+fn reaches_closed(rest: &str, surface: Surface, answer: &Answer) -> bool {
     let is_below = |path: &str, closed: &str| {
         path.strip_prefix(closed).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     if surface.row().tail == Tail::Secret {
         return is_below(&answer.name, CLOSED_NAME);
     }
-    surface == Surface::Rest
-        && CLOSED_ROUTES.iter().any(|(_, route)| is_below(&answer.pattern, route))
+    let route =
+        answer.pattern.strip_prefix('/').and_then(|it| it.strip_prefix(rest)?.strip_prefix('/'));
+    route.is_some_and(|route| CLOSED_ROUTES.iter().any(|(_, closed)| is_below(route, closed)))
 }
 
 /// The head as hyper would give it, had it not been refused before.

@@ -154,7 +154,7 @@ impl Link {
     /// gives to whatever is last.
     fn answer(&mut self) -> Option<Answer> {
         let head = self.head()?;
-        let head = Head(String::from_utf8(head).unwrap());
+        let head = Head(String::from_utf8_lossy(&head).into_owned());
         Some(head.answer().unwrap_or_else(|| Answer {
             kind: "parser".to_owned(),
             pattern: head.0.lines().next().unwrap_or_default().replace(' ', "-"),
@@ -186,7 +186,7 @@ impl Head {
             let (it, _) = line.split_once(": ")?;
             it.eq_ignore_ascii_case(name).then_some(it.len() + 2)
         };
-        self.0.lines().find_map(|line| of(line).map(|at| line[at..].trim_end_matches('\r')))
+        self.0.lines().find_map(|line| line.get(of(line)?..))
     }
 
     pub(super) fn status(&self) -> u16 {

@@ -36,6 +36,8 @@ pub enum Flaw {
     Coding,
     /// Both of them (RFC 9112 6.1).
     LengthAndCoding,
+    /// A head that did not end in time.
+    Late,
 }
 
 struct Row {
@@ -48,7 +50,7 @@ const fn row(flaw: Flaw, name: &'static str, reason: Reason) -> Row {
     Row { flaw, name, reason }
 }
 
-static TABLE: [Row; 14] = [
+static TABLE: [Row; 15] = [
     row(Flaw::RequestLine, "request_line", Reason::Malformed),
     row(Flaw::NoPath, "no_path", Reason::Malformed),
     row(Flaw::Target, "target", Reason::BadTarget),
@@ -63,6 +65,7 @@ static TABLE: [Row; 14] = [
     row(Flaw::Length, "length", Reason::AmbiguousFraming),
     row(Flaw::Coding, "coding", Reason::AmbiguousFraming),
     row(Flaw::LengthAndCoding, "length_and_coding", Reason::AmbiguousFraming),
+    row(Flaw::Late, "late", Reason::HeadTimeout),
 ];
 
 impl Flaw {

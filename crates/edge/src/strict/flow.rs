@@ -19,6 +19,8 @@ pub(crate) struct Flow(Mutex<State>);
 struct State {
     asked: u64,
     answered: u64,
+    /// Whose answers have ended, body and all.
+    ended: u64,
     /// Whether the last answer was another protocol (RFC 9110 15.2.2).
     switched: bool,
     /// The request in whose place another one stands, and why.
@@ -51,6 +53,16 @@ impl Flow {
         let mut state = self.state();
         state.asked += 1;
         state.refused.filter(|(number, _)| *number == state.asked).map(|(_, flaw)| flaw)
+    }
+
+    /// Takes down that an answer has ended, or will never be.
+    pub(crate) fn ended(&self) {
+        self.state().ended += 1;
+    }
+
+    /// Whether nothing is asked of the first `number` requests any more.
+    pub(super) fn is_done(&self, number: u64) -> bool {
+        self.state().ended >= number
     }
 
     /// Takes down an answer.

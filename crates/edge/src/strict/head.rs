@@ -7,15 +7,7 @@
 use std::ops::Range;
 
 use super::{class::Class, flaw::Flaw};
-
-/// The largest head in bytes, an empty line before it included.
-pub const HEAD_BYTES: usize = 32 * 1024;
-
-/// The most fields of a head.
-pub const HEAD_FIELDS: usize = 100;
-
-/// The longest target in bytes (RFC 9112 3 asks for 8000 at least).
-pub const TARGET_BYTES: usize = 8 * 1024;
+use crate::HeadSize;
 
 /// The longest method; the longest that is registered has 17.
 const METHOD_BYTES: usize = 24;
@@ -46,6 +38,7 @@ pub struct Passed {
 /// A head that is being read.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
+    most: HeadSize,
     at: At,
     /// How far it has been read.
     read: usize,
@@ -83,6 +76,12 @@ enum At {
 const VERSION: &[u8; 10] = b"HTTP/1.?\r\n";
 
 impl Head {
+    /// A head that may be so large.
+    #[must_use]
+    pub fn within(most: HeadSize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
     /// Reads on. `bytes` are all of the head that have come, those of earlier calls included, and
     /// whatever follows them.
     ///
@@ -90,10 +89,10 @@ impl Head {
     ///
     /// What is wrong.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Option<Passed>, Flaw> {
-        let most = bytes.get(..HEAD_BYTES).unwrap_or(bytes);
+        let most = bytes.get(..self.most.bytes).unwrap_or(bytes);
         while self.at != At::Ended {
             let Some((next, rest)) = most.get(self.read..).and_then(<[u8]>::split_first) else {
-                return if most.len() < HEAD_BYTES { Ok(None) } else { Err(Flaw::LongHead) };
+                return if most.len() < self.most.bytes { Ok(None) } else { Err(Flaw::LongHead) };
             };
             self.step(most, *next, rest)?;
         }
@@ -202,7 +201,7 @@ impl Head {
     }
 
     fn target(&mut self, bytes: &[u8]) -> Result<(), Flaw> {
-        let run = self.run(bytes, Class::Target, TARGET_BYTES, Flaw::LongTarget)?;
+        let run = self.run(bytes, Class::Target, self.most.target, Flaw::LongTarget)?;
         let Some(end) = run else { return Ok(()) };
         let target = self.start..end;
         match (bytes.get(end), bytes.get(target.clone())) {
@@ -236,7 +235,7 @@ impl Head {
             self.turn(At::EndLf);
             return Ok(());
         }
-        let Some(end) = self.run(bytes, Class::Token, HEAD_BYTES, Flaw::LongHead)? else {
+        let Some(end) = self.run(bytes, Class::Token, self.most.bytes, Flaw::LongHead)? else {
             return Ok(());
         };
         match bytes.get(end) {
@@ -245,7 +244,7 @@ impl Head {
             _ => return Err(Flaw::Name),
         }
         self.fields += 1;
-        if self.fields > HEAD_FIELDS {
+        if self.fields > self.most.fields {
             return Err(Flaw::ManyFields);
         }
         self.name = self.start..end;

@@ -4,6 +4,7 @@ use std::{
     task::Waker,
 };
 
+use gateway_policy::Pace;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 
@@ -17,6 +18,17 @@ use tokio::{
 };
 
 use super::*;
+use crate::HeadSize;
+
+const MOST: HeadSize = HeadSize { bytes: 32 * 1024, fields: 100, target: 8 * 1024 };
+
+const BOUNDS: Bounds = Bounds {
+    handshake: Duration::from_secs(10),
+    head: Duration::from_secs(10),
+    idle: Duration::from_secs(60),
+    pace: Pace { stall: Duration::from_secs(30), rate: 256 },
+    size: MOST,
+};
 
 /// What can stand in a request, sound and not: anything that readers have been seen to differ on.
 const PIECES: [&[u8]; 48] = [
@@ -182,7 +194,7 @@ fn hyper_reads(runtime: &Runtime, bytes: &[u8]) -> (Vec<Read>, bool) {
         client.write_all(bytes).await.unwrap();
         client.shutdown().await.unwrap();
         let mut builder = http1::Builder::new();
-        builder.half_close(true).max_headers(HEAD_FIELDS).max_buf_size(HEAD_BYTES);
+        builder.half_close(true).max_headers(MOST.fields).max_buf_size(MOST.bytes);
         let served = builder.serve_connection(TokioIo::new(server), service).await;
         let read = read.lock().unwrap().clone();
         (read, served.is_ok())
@@ -243,12 +255,12 @@ fn sound_requests_pass() {
     };
     let runtime = runtime();
     for (bytes, then) in [
-        (fields(HEAD_FIELDS), Then::More),
-        (fields(HEAD_FIELDS + 1), Then::BadHead(Flaw::ManyFields)),
-        (long(TARGET_BYTES), Then::More),
-        (long(TARGET_BYTES + 1), Then::BadHead(Flaw::LongTarget)),
-        (large(HEAD_BYTES), Then::More),
-        (large(HEAD_BYTES + 1), Then::BadHead(Flaw::LongHead)),
+        (fields(MOST.fields), Then::More),
+        (fields(MOST.fields + 1), Then::BadHead(Flaw::ManyFields)),
+        (long(MOST.target), Then::More),
+        (long(MOST.target + 1), Then::BadHead(Flaw::LongTarget)),
+        (large(MOST.bytes), Then::More),
+        (large(MOST.bytes + 1), Then::BadHead(Flaw::LongHead)),
     ] {
         let passed = if then == Then::More { bytes.len() } else { 0 };
         assert_eq!(seen(std::iter::once(&*bytes)), (passed, then));
@@ -278,6 +290,7 @@ fn each_flaw_can_be_found() {
             Flaw::LengthAndCoding,
             "GET / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n",
         ),
+        (Flaw::Late, ""),
     ];
     assert!(found.iter().map(|it| it.0).eq(Flaw::all()), "a line for each");
     for (flaw, head) in found.iter().filter(|it| !it.1.is_empty()) {
@@ -302,7 +315,7 @@ fn a_version_is_one_of_two() {
 fn strict() -> (DuplexStream, Strict<DuplexStream>, Arc<Flow>) {
     let (client, server) = duplex(1 << 20);
     let flow = Arc::new(Flow::default());
-    (client, Strict::new(server, Arc::clone(&flow)), flow)
+    (client, Strict::new(server, Arc::clone(&flow), &BOUNDS, Arc::default()), flow)
 }
 
 /// What can be read now.

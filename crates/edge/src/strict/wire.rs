@@ -5,10 +5,13 @@ use super::{
     flaw::Flaw,
     head::{Follows, Head},
 };
+use crate::HeadSize;
 
 /// The messages of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Wire {
+    /// How large heads may be.
+    most: HeadSize,
     at: At,
     heads: u64,
     /// Whether the message asks for another protocol.
@@ -53,6 +56,12 @@ pub enum Then {
 }
 
 impl Wire {
+    /// The messages of a connection whose heads may be so large.
+    #[must_use]
+    pub fn within(most: HeadSize) -> Self {
+        Self { most, at: At::Head(Head::within(most)), ..Self::default() }
+    }
+
     /// Looks at `bytes`: those that were not passed before, and those that came since.
     pub fn look(&mut self, bytes: &[u8]) -> Seen {
         let mut passed = 0;
@@ -105,14 +114,14 @@ impl Wire {
                 At::Answer => return Seen { passed, then: Then::Answer },
             };
             if ended {
-                self.at = if self.upgrade { At::Answer } else { At::default() };
+                self.at = if self.upgrade { At::Answer } else { At::Head(Head::within(self.most)) };
             }
         }
     }
 
     /// Goes on with the next message: the answer was that the protocol stays.
     pub fn stays(&mut self) {
-        self.at = At::default();
+        self.at = At::Head(Head::within(self.most));
     }
 
     /// How many heads have passed.
@@ -128,6 +137,11 @@ impl Wire {
             At::Head(head) => head.asked(bytes),
             At::Length(_) | At::Chunks(_) | At::Answer => None,
         }
+    }
+
+    /// Whether the next bytes are a head's.
+    pub(super) fn in_head(&self) -> bool {
+        matches!(self.at, At::Head(_))
     }
 
     /// Whether a message has begun and not ended.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use gateway_ledger::Account;
+use gateway_ledger::{Account, Full, Limits, Presence};
 use gateway_n8n::{Attempt, Outcome, Surface};
-use gateway_policy::{Bans, Client, Count, Limit, Mode, Offence, Policy, Reason};
-use gateway_proxy::{Case, Rules, Warden, Whose};
+use gateway_policy::{Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason};
+use gateway_proxy::{AtOnce, Case, Rules, Warden, Whose};
 use gateway_telemetry::{PasswordLeaked, SignInFailed, SignInSucceeded, WouldRefuse};
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -13,6 +13,12 @@ use tokio::sync::watch;
 use super::Guard;
 
 impl Guard {
+    /// Whether somebody has signed in with this device.
+    pub(super) fn is_device(&self, cookie: &HeaderValue) -> bool {
+        let accounts = |cookie: &str| self.0.ledger.key().device(cookie, self.now());
+        cookie.to_str().is_ok_and(|cookie| !accounts(cookie).is_empty())
+    }
+
     fn signed_in(
         &self,
         case: &Case,
@@ -71,6 +77,8 @@ impl Guard {
 }
 
 impl Warden for Guard {
+    type Place = Presence;
+
     async fn turns_away(&self, case: &Case, path: &str, rules: &Rules) -> bool {
         let (address, policy) = (case.client.address, &rules.policy);
         if let Some(banned) = self.keeps_out(address, policy).await {
@@ -92,6 +100,26 @@ impl Warden for Guard {
             });
         }
         false
+    }
+
+    fn admit(
+        &self,
+        client: Client,
+        device: impl Fn() -> Option<HeaderValue>,
+        rules: &Rules,
+    ) -> Result<Presence, Reason> {
+        let standing = || self.standing(client, device().as_ref(), &rules.policy);
+        let pressure = self.load().pressure();
+        if pressure != Pressure::Low && !pressure.admits(standing()) {
+            return Err(Reason::Overloaded);
+        }
+        let AtOnce { total, per_client } = rules.requests;
+        let entered =
+            self.load().requests.enter(client.key, Limits { total, per_client }, standing);
+        entered.map_err(|full| match full {
+            Full::Total => Reason::Overloaded,
+            Full::Client => Reason::TooManyAtOnce,
+        })
     }
 
     fn charge(&self, limit: &Limit, whose: Whose<'_>) -> Result<(), Duration> {

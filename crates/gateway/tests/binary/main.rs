@@ -13,4 +13,5 @@ mod bans;
 mod certs;
 mod commands;
 mod house;
+mod load;
 mod running;

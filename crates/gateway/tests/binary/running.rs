@@ -16,9 +16,10 @@ use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
 use crate::house::{House, binary, command, fake_n8n, free_port, text, until};
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
-fn connect(house: &House) -> Tls {
+/// A connection to the gateway, after its handshake.
+pub(crate) fn connect(house: &House) -> Tls {
     connect_to(house.https, &house.file("state/ca.pem"))
 }
 
@@ -34,7 +35,8 @@ fn connect_to(address: SocketAddr, authority: &Path) -> Tls {
     StreamOwned::new(session, TcpStream::connect(address).unwrap())
 }
 
-fn get(io: &mut Tls, path: &str) -> String {
+/// The answer to a request, as far as it comes in one piece.
+pub(crate) fn get(io: &mut Tls, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     io.write_all(request.as_bytes()).unwrap();
     let mut answer = vec![0; 4096];
@@ -42,7 +44,8 @@ fn get(io: &mut Tls, path: &str) -> String {
     text(answer.get(..read).unwrap())
 }
 
-fn status(house: &House, path: &str) -> String {
+/// The status of the answer to a request on a connection of its own.
+pub(crate) fn status(house: &House, path: &str) -> String {
     get(&mut connect(house), path).split(' ').nth(1).unwrap().to_owned()
 }
 

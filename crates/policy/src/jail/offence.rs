@@ -30,6 +30,10 @@ pub enum Offence {
     Limited,
     /// What is not HTTP, or can be read in more than one way.
     Malformed,
+    /// So slow that it only holds a place.
+    Slow,
+    /// What costs much and asks for nothing.
+    Flood,
 }
 
 /// Where a banned client sits.
@@ -52,7 +56,7 @@ pub enum Jail {
     Attack,
     /// Asking too much, again and again.
     Flood,
-    /// Speaking something else than HTTP.
+    /// Speaking something else than HTTP, or only to keep the gateway busy.
     Protocol,
     /// Banned again and again.
     Recidive,
@@ -80,7 +84,7 @@ struct JailRow {
 }
 
 #[rustfmt::skip]
-static OFFENCES: [OffenceRow; 10] = [
+static OFFENCES: [OffenceRow; 12] = [
     OffenceRow { offence: Offence::WrongPassword, name: "wrong_password", jails: &[Jail::SignIn, Jail::SignInSlow] },
     OffenceRow { offence: Offence::KnownWrongPassword, name: "known_wrong_password", jails: &[Jail::SignInSlow] },
     OffenceRow { offence: Offence::NoSecondFactor, name: "no_second_factor", jails: &[Jail::LeakedPassword] },
@@ -91,6 +95,8 @@ static OFFENCES: [OffenceRow; 10] = [
     OffenceRow { offence: Offence::Attack, name: "attack", jails: &[Jail::Attack] },
     OffenceRow { offence: Offence::Limited, name: "limited", jails: &[Jail::Flood] },
     OffenceRow { offence: Offence::Malformed, name: "malformed", jails: &[Jail::Protocol] },
+    OffenceRow { offence: Offence::Slow, name: "slow", jails: &[Jail::Protocol] },
+    OffenceRow { offence: Offence::Flood, name: "flood", jails: &[Jail::Protocol] },
 ];
 
 #[rustfmt::skip]

@@ -88,6 +88,9 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
     let client = exchange.client().address;
     let itself = client == exchange.connection.peer.ip();
     let anew = matches!(reason, Reason::Banned | Reason::ClientCertificate);
+    if reason == Reason::TooManyAtOnce {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if reason == Reason::Method {
         // RFC 9110 15.5.6.
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use gateway_policy::{Jail, Offence, Reason};
+use gateway_policy::{Cut, Jail, Offence, Reason};
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
@@ -24,6 +24,55 @@ fn action(what: &'static str, jail: Jail, net: IpNet) -> Fail2ban {
     let single = net.prefix_len() == net.max_prefix_len();
     let whom = if single { net.addr().to_string() } else { net.to_string() };
     Fail2ban { part: "actions", level: "NOTICE", jail: jail.name(), what, whom }
+}
+
+/// There is more or less memory left than before.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryPressure {
+    /// How much is left: `low` if enough, `high`, or `critical`.
+    pub pressure: &'static str,
+    /// What the gateway uses, in bytes.
+    pub resident: u64,
+    /// What it may use, in bytes.
+    pub ceiling: u64,
+}
+
+impl Event for MemoryPressure {
+    const NAME: &'static str = event::MEMORY_PRESSURE;
+
+    fn level(&self) -> Level {
+        if self.pressure == "low" { Level::Info } else { Level::Warn }
+    }
+}
+
+/// A connection was ended although no request was refused.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectionCut {
+    /// Whose it was.
+    pub client: IpAddr,
+    /// Why, by name.
+    #[serde(serialize_with = "cut")]
+    pub reason: Cut,
+}
+
+impl Event for ConnectionCut {
+    const NAME: &'static str = event::CONNECTION_CUT;
+
+    fn level(&self) -> Level {
+        match self.reason.level() {
+            gateway_policy::Level::Info => Level::Debug,
+            gateway_policy::Level::Warn => Level::Warn,
+        }
+    }
+
+    fn count(&self, metrics: &Metrics) {
+        metrics.cut(self.reason);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn cut<S: Serializer>(cut: &Cut, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(cut.name())
 }
 
 /// A request passed because the policy, or its rule, is in a dry run.

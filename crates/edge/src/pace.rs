@@ -1,0 +1,103 @@
+//! How fast a client takes what it is sent: whoever stops reading, or reads a byte now and then,
+//! holds a connection and all that waits behind it.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use gateway_policy::{Cut, Pace, Patience};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use crate::fate::Fate;
+
+/// A client's bytes as they come, and ours at the client's pace. It stands below TLS, where a
+/// client that does not read is first felt.
+#[derive(Debug)]
+pub(crate) struct Paced<IO> {
+    io: IO,
+    fate: Arc<Fate>,
+    patience: Patience,
+    /// Since when it has been waited for, and until when it will be.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl<IO> Paced<IO> {
+    pub(crate) fn new(io: IO, pace: Pace, fate: Arc<Fate>) -> Self {
+        Self { io, fate, patience: Patience::new(pace), waiting: None }
+    }
+
+    /// Takes down how a write went; one that waits for too long fails.
+    fn judge(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            if let (Some((since, _)), Ok(bytes)) = (self.waiting.take(), &written) {
+                self.patience.waited(since.elapsed());
+                self.patience.moved(*bytes);
+            }
+            return Poll::Ready(written);
+        }
+        let left = self.patience.left();
+        let (_, until) = self.waiting.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(sleep_until(now + left)))
+        });
+        if until.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.fate.cut(Cut::SlowReader);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Paced<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.judge(written, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.judge(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,36 @@
+//! How much is done at once: when there is too much, strangers wait and whoever is known does not.
+
+use tower::{Layer, layer::layer_fn};
+
+use super::{Identified, device};
+use crate::{Failure, Serve, Warden};
+
+#[derive(Debug)]
+pub(crate) struct Admit<W, S> {
+    warden: W,
+    inner: S,
+}
+
+impl<W: Warden, S> Admit<W, S> {
+    pub(crate) fn layer(warden: W) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { warden: warden.clone(), inner })
+    }
+}
+
+impl<B, W, S> Serve<Identified<B>> for Admit<W, S>
+where
+    B: Send + 'static,
+    W: Warden,
+    S: Serve<Identified<B>, Error = Failure>,
+{
+    type Response = S::Response;
+    type Error = Failure;
+
+    async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
+        let Identified { request, exchange, client } = &identified;
+        let shown = || device::cookie(request.headers());
+        // It ends when the exchange does, and not when the answer begins.
+        exchange.has_place(self.warden.admit(*client, shown, &exchange.rules)?);
+        self.inner.serve(identified).await
+    }
+}
