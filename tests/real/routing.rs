@@ -179,13 +179,13 @@ fn compare_all(
                 Heard::Passed(passed) => {
                     let answer = answers.next().unwrap();
                     seen.asked += 1;
-                    if seen.asked % SAMPLED == 0 && seen.sample.len() < LARGEST_SAMPLE {
+                    if seen.asked.is_multiple_of(SAMPLED) && seen.sample.len() < LARGEST_SAMPLE {
                         seen.sample.push((passed.clone(), answer.clone()));
                     }
                     *seen.passed.entry(passed.surface.name()).or_default() += 1;
                     let taken = truth.taken(&answer);
                     *seen.taken.entry(taken.name()).or_default() += 1;
-                    match judge::compare(passed, &answer, &taken) {
+                    match judge::compare(passed, &answer, taken) {
                         Ok(None) => {}
                         Ok(Some(excuse)) => *seen.excused.entry(excuse).or_default() += 1,
                         Err(kind) => {
@@ -213,5 +213,5 @@ fn kind_of(case: &Case, judge: &Judge, truth: &Truth, link: &mut n8n::Link) -> O
     let passed = heard.passed()?;
     let answer: Answer = link.ask(std::iter::once(passed)).pop()?;
     let taken: Taken = truth.taken(&answer);
-    judge::compare(passed, &answer, &taken).err()
+    judge::compare(passed, &answer, taken).err()
 }

@@ -268,7 +268,7 @@ impl Generator {
         let at = self.dice.roll(target.len() + 1);
         match self.dice.roll(14) {
             0 => target.make_ascii_uppercase(),
-            1 => target.iter_mut().skip(at).take(3).for_each(|it| it.make_ascii_uppercase()),
+            1 => target.iter_mut().skip(at).take(3).for_each(u8::make_ascii_uppercase),
             2 => drop(target.splice(at..at, self.dice.pick(&PIECES).iter().copied())),
             3 => self.at_a_slash(target),
             4 => drop(target.splice(0..0, self.dice.pick(&FRONTS).iter().copied())),

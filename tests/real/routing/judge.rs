@@ -172,7 +172,7 @@ impl Judge {
 pub(super) fn compare(
     passed: &Passed,
     answer: &Answer,
-    taken: &Taken,
+    taken: Taken,
 ) -> Result<Option<&'static str>, String> {
     let decided = passed.surface;
     let wrong = |what: &str| {
@@ -182,7 +182,7 @@ pub(super) fn compare(
     let surface = match taken {
         Taken::Nothing => return Ok(None),
         Taken::Unknown => return wrong("n8n took it for what nobody knows"),
-        Taken::Surface(surface) => *surface,
+        Taken::Surface(surface) => surface,
     };
     if passed.spared && reaches_closed(passed.rest, surface, answer) {
         return wrong("a path that is closed was reached");
