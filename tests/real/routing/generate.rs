@@ -3,8 +3,10 @@
 use super::case::{Accepts, Case, Protocol};
 
 /// Paths that are no route's, or look like one.
-const PATHS: [&str; 44] = [
+const PATHS: [&str; 46] = [
     "/",
+    "/oauth/authorize/x",
+    "/mcp-oauth/authorize/x",
     "/signin",
     "/workflow/1",
     "/webhook",
