@@ -27,3 +27,4 @@ mod push;
 mod relay;
 mod routing;
 mod triggers;
+mod vanish;
