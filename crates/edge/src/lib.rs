@@ -14,7 +14,7 @@ mod http;
 mod leave;
 mod listen;
 mod pace;
-mod proxy_protocol;
+pub mod proxy_protocol;
 pub mod strict;
 mod subject;
 mod tls;

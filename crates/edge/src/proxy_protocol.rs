@@ -22,7 +22,7 @@ const LONGEST_V2: usize = 4096;
 /// # Errors
 ///
 /// Anything but a header.
-pub(crate) async fn read(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
+pub async fn read(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
     let mut header = vec![0; SIGNATURE.len()];
     io.read_exact(&mut header).await?;
     if header == SIGNATURE { version_2(io, header).await } else { version_1(io, header).await }

@@ -30,6 +30,9 @@ pub enum Ambiguity {
     /// Outside of visible ASCII, which a path is made of (RFC 3986 3.3).
     #[error("a byte that is not visible ASCII")]
     Byte,
+    /// Spelled otherwise than n8n spells it, where some of n8n takes that for the same.
+    #[error("a segment that is spelled otherwise than n8n spells it")]
+    Case,
     /// Encoded where the surface is decided: n8n compares undecoded, other readers decode first.
     #[error("an encoded character where the surface is decided")]
     Encoded,
@@ -65,11 +68,13 @@ struct Node {
 struct Hit {
     surface: Surface,
     upgrade: Upgrade,
+    as_spelled: bool,
     /// How many segments stand before the tail.
     root: usize,
 }
 
-const EDITOR: Hit = Hit { surface: Surface::Editor, upgrade: Upgrade::Never, root: 0 };
+const EDITOR: Hit =
+    Hit { surface: Surface::Editor, upgrade: Upgrade::Never, as_spelled: false, root: 0 };
 
 impl Surfaces {
     /// Mounts the table at `endpoints`.
@@ -88,17 +93,13 @@ impl Surfaces {
     }
 
     fn mount(&mut self, row: &Row, mount: &Mount, endpoints: &Endpoints) {
+        let Some(pattern) = endpoints.pattern(mount) else { return };
         let segment = endpoints.segment(mount.root);
-        if segment.is_empty() && mount.root != Root::Fixed {
-            return;
-        }
         // A fixed root counts as one if it is called as its surface is (`chat`, `mcp-server`).
         let named = mount.path.split('/').next() == Some(row.name) && mount.root == Root::Fixed;
         let root = if segment.is_empty() { usize::from(named) } else { segment.split('/').count() };
-        let joined = segment.is_empty() || mount.path.is_empty() || mount.path.starts_with('-');
-        let glue = if joined { "" } else { "/" };
-        let pattern = format!("{segment}{glue}{}", mount.path);
-        let hit = Hit { surface: row.surface, upgrade: mount.upgrade, root };
+        let Mount { upgrade, as_spelled, .. } = *mount;
+        let hit = Hit { surface: row.surface, upgrade, as_spelled, root };
 
         let (stem, deep) = match pattern.strip_suffix("/**") {
             Some(stem) => (stem, true),
@@ -141,6 +142,9 @@ impl Surfaces {
     pub fn locate<'p>(&self, path: &'p str, upgrade: bool) -> Result<Located<'p>, Ambiguity> {
         let inner = unambiguous(path)?;
         let (found, spelled) = self.walk(inner.trimmed)?;
+        if found.as_spelled && !spelled {
+            return Err(Ambiguity::Case);
+        }
         let answers = match found.upgrade {
             Upgrade::Never => false,
             Upgrade::Exactly => spelled && !inner.slash,
@@ -204,7 +208,7 @@ fn unambiguous(path: &str) -> Result<Inner<'_>, Ambiguity> {
     if rest == "/" || (!trimmed.is_empty() && trimmed.split('/').any(str::is_empty)) {
         return Err(Ambiguity::EmptySegment);
     }
-    if trimmed.split('/').any(is_dotted) {
+    if trimmed.split('/').flat_map(decoded_parts).any(is_dotted) {
         return Err(Ambiguity::DotSegment);
     }
     if trimmed.contains("%00") {
@@ -213,10 +217,32 @@ fn unambiguous(path: &str) -> Result<Inner<'_>, Ambiguity> {
     Ok(Inner { trimmed, slash: trimmed.len() < rest.len() })
 }
 
+/// What a segment falls into for readers who decode slashes and backslashes: n8n itself does
+/// before it serves the editor's page or a static file (`utils/request-path.js`, `send`).
+fn decoded_parts(segment: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(segment);
+    std::iter::from_fn(move || {
+        let whole = rest?;
+        let at = whole.match_indices('%').map(|(at, _)| at).find(|at| {
+            let encoded = whole.get(at + 1..at + 3).unwrap_or_default();
+            encoded.eq_ignore_ascii_case("2f") || encoded.eq_ignore_ascii_case("5c")
+        });
+        let (part, after) = match at.and_then(|at| whole.split_at_checked(at)) {
+            Some((part, after)) => (part, after.get(3..)),
+            None => (whole, None),
+        };
+        rest = after;
+        Some(part)
+    })
+}
+
 /// Whether a segment is `.` or `..`, spelled out or encoded: URL parsers resolve both alike
-/// (WHATWG URL, "single-dot" and "double-dot" URL path segments).
+/// (WHATWG URL, "single-dot" and "double-dot" URL path segments). n8n drops spaces after them.
 fn is_dotted(segment: &str) -> bool {
     let (mut dots, mut rest) = (0, segment);
+    while let Some(shorter) = rest.strip_suffix("%20") {
+        rest = shorter;
+    }
     while !rest.is_empty() {
         let shorter = rest.strip_prefix('.').or_else(|| {
             rest.split_at_checked(3).and_then(|(e, r)| e.eq_ignore_ascii_case("%2e").then_some(r))
@@ -251,7 +277,8 @@ mod tests {
             let asks = row.mounts.first().is_some_and(|mount| mount.upgrade == Upgrade::Only);
             for example in row.examples {
                 let mut spellings = vec![(*example).to_owned()];
-                if !asks {
+                let exact = row.mounts.iter().any(|mount| mount.as_spelled);
+                if !asks && !exact {
                     spellings.push(example.to_uppercase());
                 }
                 if *example != "/" && !asks {
@@ -277,9 +304,16 @@ mod tests {
             ("/x/../rest/settings", Ambiguity::DotSegment),
             ("/webhook/%2E%2e/x", Ambiguity::DotSegment),
             ("/webhook/.%2e", Ambiguity::DotSegment),
+            ("/x/..%2Fstatic/n8n-logo.png", Ambiguity::DotSegment),
+            ("/x%2f..", Ambiguity::DotSegment),
+            ("/rest/a%5c%2e%2E%5Cb", Ambiguity::DotSegment),
+            ("/types/..%2f", Ambiguity::DotSegment),
+            ("/rest/..%20", Ambiguity::DotSegment),
             ("/rest\\settings", Ambiguity::Backslash),
             ("/rest/settings;a", Ambiguity::Semicolon),
             ("/webhook/a%00b", Ambiguity::Nul),
+            ("/API/v1/workflows", Ambiguity::Case),
+            ("/api/V1/workflows/", Ambiguity::Case),
             ("/rest/%73ettings", Ambiguity::Encoded),
             ("/%72est/settings", Ambiguity::Encoded),
             ("/rest/settings%2f", Ambiguity::Encoded),
@@ -293,8 +327,14 @@ mod tests {
 
     #[test]
     fn encoding_in_a_tail_passes() {
-        for path in ["/webhook/a%2Fb", "/webhook/caf%C3%A9/%zz", "/webhook/..a/...", "/form/a%20b"]
-        {
+        for path in [
+            "/webhook/a%2Fb",
+            "/webhook/%2f%2Fa..%2F..b%",
+            "/webhook/caf%C3%A9/%zz",
+            "/webhook/..a/...",
+            "/form/a%20b",
+            "/form/%20",
+        ] {
             let surface = locate(path);
             assert!(matches!(surface, Ok(Surface::Webhook | Surface::Form)), "{path}: {surface:?}");
         }
@@ -317,6 +357,17 @@ mod tests {
     }
 
     #[test]
+    fn what_n8n_answers_with_its_page_is_the_editors() {
+        // Somebody may have opened the OAuth server to anyone, and the editor to nobody.
+        for path in ["/mcp-oauth", "/mcp-oauth/x", "/oauth/consent", "/oauth/authorize/x"] {
+            assert_eq!(locate(path), Ok(Surface::Editor), "{path}");
+        }
+        for path in ["/mcp-oauth/register/x", "/mcp-oauth/token", "/oauth/authorize/"] {
+            assert_eq!(locate(path), Ok(Surface::OauthServer), "{path}");
+        }
+    }
+
+    #[test]
     fn upgrades_are_answered_only_where_n8n_does() {
         let surfaces = Surfaces::new(&Endpoints::default());
         let cases = [
@@ -329,6 +380,7 @@ mod tests {
             ("/CHAT", Surface::Editor, false),
             ("/chatfoo", Surface::Editor, false),
             ("/browser-use/cdp/1", Surface::BrowserUse, true),
+            ("/browser-use", Surface::Editor, false),
             ("/webhook/x", Surface::Webhook, false),
             ("/rest/settings", Surface::Rest, false),
         ];
@@ -345,10 +397,10 @@ mod tests {
         fn never_panics_and_never_changes_with_case(path in "/[ -~]{0,40}") {
             let surfaces = Surfaces::new(&Endpoints::default());
             let lower = path.to_ascii_lowercase();
-            prop_assert_eq!(
-                surfaces.locate(&path, false).map(|it| it.surface),
-                surfaces.locate(&lower, false).map(|it| it.surface)
-            );
+            let surface = |path| surfaces.locate(path, false).map(|it| it.surface);
+            if surface(&path) != Err(Ambiguity::Case) {
+                prop_assert_eq!(surface(&path), surface(&lower));
+            }
         }
     }
 }

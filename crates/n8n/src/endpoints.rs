@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::{Mount, Row, Surface};
+
 /// A first path segment that n8n mounts routes under.
 ///
 /// Source: `@n8n/config`, `configs/endpoints.config.js` and `configs/public-api.config.js`.
@@ -76,7 +78,7 @@ pub enum EndpointError {
     /// The segment would not be matched as written.
     #[error("`{0}` is not a path of plain segments (letters, digits, `-`, `_`, `.`)")]
     Segment(String),
-    /// Two endpoints under one segment: n8n would serve only the first.
+    /// Two endpoints that claim the same paths: n8n would serve only the first.
     #[error("`{0}` and `{1}` both stand at `/{2}`")]
     Clash(&'static str, &'static str, String),
 }
@@ -117,22 +119,41 @@ impl Endpoints {
         Ok(())
     }
 
-    /// Checks that no two endpoints share a segment.
+    /// Checks that no two of n8n's parts claim the same path, whether at the same segment or one
+    /// below the other: n8n would serve the one that it happens to mount first.
     ///
     /// # Errors
     ///
     /// The first pair that does.
     pub fn distinct(&self) -> Result<(), EndpointError> {
-        for (at, (row, segment)) in RENAMEABLE.iter().zip(&self.segments).enumerate() {
-            let mut later = RENAMEABLE.iter().zip(&self.segments).skip(at + 1);
-            if segment.is_empty() {
-                continue;
-            }
-            if let Some((other, _)) = later.find(|(_, it)| it.eq_ignore_ascii_case(segment)) {
-                return Err(EndpointError::Clash(row.key, other.key, segment.clone()));
+        let rows = Surface::all().map(Surface::row);
+        let mounts = rows.flat_map(|row| row.mounts.iter().map(move |mount| (row, mount)));
+        let claimed =
+            mounts.filter_map(|(row, mount)| Some((row, mount.root, self.pattern(mount)?)));
+        let claimed: Vec<(&Row, Root, String)> = claimed.collect();
+        for (at, (row, root, pattern)) in claimed.iter().enumerate() {
+            let others = claimed.iter().skip(at + 1).filter(|(_, other, _)| other != root);
+            for (other_row, other, other_pattern) in others {
+                if overlap(pattern, other_pattern) {
+                    let (one, two) = (key_of(*root, row), key_of(*other, other_row));
+                    let (a, b) = (stem(pattern), stem(other_pattern));
+                    let place = if a.len() > b.len() { a } else { b }.to_owned();
+                    return Err(EndpointError::Clash(one, two, place));
+                }
             }
         }
         Ok(())
+    }
+
+    /// Where `mount` stands, wildcards and all; nowhere if its root is not mounted.
+    pub(crate) fn pattern(&self, mount: &Mount) -> Option<String> {
+        let segment = self.segment(mount.root);
+        if segment.is_empty() && mount.root != Root::Fixed {
+            return None;
+        }
+        let joined = segment.is_empty() || mount.path.is_empty() || mount.path.starts_with('-');
+        let glue = if joined { "" } else { "/" };
+        Some(format!("{segment}{glue}{}", mount.path))
     }
 
     /// The path `root` stands at, without slashes at its ends; empty for [`Root::Fixed`] and for
@@ -141,6 +162,29 @@ impl Endpoints {
     pub fn segment(&self, root: Root) -> &str {
         let at = RENAMEABLE.iter().position(|row| row.root == root);
         at.and_then(|at| self.segments.get(at)).map_or("", String::as_str)
+    }
+}
+
+/// What an operator calls a root: its key, or the surface's name where it cannot be renamed.
+fn key_of(root: Root, row: &Row) -> &'static str {
+    RENAMEABLE.iter().find(|it| it.root == root).map_or(row.name, |it| it.key)
+}
+
+/// What stands before a pattern's first wildcard.
+fn stem(pattern: &str) -> &str {
+    pattern.split("/*").next().unwrap_or_default()
+}
+
+/// Whether some path fits both patterns.
+fn overlap(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    loop {
+        match (one.next(), other.next()) {
+            (Some("**"), _) | (_, Some("**")) | (None, None) => return true,
+            (None, Some(_)) | (Some(_), None) => return false,
+            (Some(a), Some(b)) if a == "*" || b == "*" || a.eq_ignore_ascii_case(b) => {}
+            (Some(_), Some(_)) => return false,
+        }
     }
 }
 
@@ -187,5 +231,29 @@ mod tests {
         assert_eq!(endpoints.distinct(), Ok(()));
         assert_eq!(endpoints.rename("form", "Webhook"), Ok(()));
         assert!(matches!(endpoints.distinct(), Err(EndpointError::Clash("webhook", "form", _))));
+    }
+
+    #[test]
+    fn two_endpoints_one_below_the_other_clash() {
+        let clash = |one, other, at: &str| Err(EndpointError::Clash(one, other, at.to_owned()));
+        for (key, segment, expected) in [
+            // n8n mounts forms before webhooks, and both before everything else.
+            ("webhook", "form/in", clash("webhook", "form", "form/in")),
+            ("rest", "webhook/rest", clash("rest", "webhook", "webhook/rest")),
+            ("webhook", "Rest/hooks", clash("rest", "webhook", "Rest/hooks")),
+            ("webhook", "api/v1/hooks", clash("public-api", "webhook", "api/v1/hooks")),
+            ("form", "oauth", clash("form", "oauth-server", "oauth/authorize")),
+            ("mcp", "assets", clash("assets", "mcp", "assets")),
+            ("form", "webhook-waiting/1", clash("webhook-waiting", "form", "webhook-waiting/1")),
+            ("health", "webhook/alive", clash("webhook", "health", "webhook/alive")),
+            ("webhook", "api/v2", Ok(())),
+            ("mcp", "mcp-server/tools", Ok(())),
+            ("form", "webhook-waiting/1/2", Ok(())),
+            ("health", "webhook-waiting/a/b/c", Ok(())),
+        ] {
+            let mut endpoints = Endpoints::default();
+            assert_eq!(endpoints.rename(key, segment), Ok(()));
+            assert_eq!(endpoints.distinct(), expected, "{key}: {segment}");
+        }
     }
 }

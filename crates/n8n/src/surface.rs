@@ -155,6 +155,8 @@ pub struct Mount {
     pub path: &'static str,
     /// Whether an upgrade is answered there.
     pub upgrade: Upgrade,
+    /// Whether n8n itself is of two minds about other spellings of its literals.
+    pub as_spelled: bool,
 }
 
 /// What is known of one surface.
@@ -183,11 +185,11 @@ pub struct Row {
 }
 
 const fn at(root: Root, path: &'static str) -> Mount {
-    Mount { root, path, upgrade: Upgrade::Never }
+    Mount { root, path, upgrade: Upgrade::Never, as_spelled: false }
 }
 
 const fn upgrade(root: Root, path: &'static str, upgrade: Upgrade) -> Mount {
-    Mount { root, path, upgrade }
+    Mount { root, path, upgrade, as_spelled: false }
 }
 
 /// A row that is served by the main process to the editor's networks as short exchanges; what a
@@ -305,7 +307,7 @@ static TABLE: [Row; 24] = [
         surface: Surface::BrowserUse,
         name: "browser-use",
         lifetime: Lifetime::Upgrade,
-        mounts: &[upgrade(Root::Fixed, "browser-use/**", Upgrade::Only)],
+        mounts: &[upgrade(Root::Fixed, "browser-use/*/**", Upgrade::Only)],
         examples: &["/browser-use/extension/s1"],
         ..CLOSED
     },
@@ -333,7 +335,9 @@ static TABLE: [Row; 24] = [
     Row {
         surface: Surface::PublicApi,
         name: "public-api",
-        mounts: &[at(Root::PublicApi, "v1/**")],
+        // Express takes it in any case; the validator behind it does not (`basePath` of
+        // `express-openapi-validator`), and lets what it does not know pass to the editor's page.
+        mounts: &[Mount { as_spelled: true, ..at(Root::PublicApi, "v1/**") }],
         examples: &["/api/v1/workflows", "/api/v1/docs"],
         ..CLOSED
     },
@@ -422,9 +426,13 @@ static TABLE: [Row; 24] = [
         surface: Surface::OauthServer,
         name: "oauth-server",
         mounts: &[
-            at(Root::Fixed, "mcp-oauth/**"),
+            at(Root::Fixed, "mcp-oauth/register/**"),
+            // What is below these two gets the editor's page, below the others nothing.
+            at(Root::Fixed, "mcp-oauth/authorize"),
+            at(Root::Fixed, "oauth/authorize"),
+            at(Root::Fixed, "mcp-oauth/token/**"),
+            at(Root::Fixed, "mcp-oauth/revoke/**"),
             at(Root::Fixed, "oauth/register/**"),
-            at(Root::Fixed, "oauth/authorize/**"),
             at(Root::Fixed, "oauth/token/**"),
             at(Root::Fixed, "oauth/revoke/**"),
             at(Root::Fixed, ".well-known/oauth-authorization-server/**"),

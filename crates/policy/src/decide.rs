@@ -260,6 +260,7 @@ impl Policy {
                     | Ambiguity::Byte
                     | Ambiguity::Semicolon
                     | Ambiguity::NotAPath
+                    | Ambiguity::Case
             );
             Refusal { offence: refusal.offence.filter(|_| !innocent), ..refusal }
         })

@@ -6,7 +6,7 @@ pub(crate) mod ban;
 pub(crate) mod budget;
 pub(crate) mod challenge;
 pub(crate) mod deadline;
-mod device;
+pub mod device;
 pub(crate) mod forward;
 pub(crate) mod hygiene;
 pub(crate) mod identify;

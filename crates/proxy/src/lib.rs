@@ -20,7 +20,7 @@ mod warden;
 pub use body::{Answer, Cut, Guarded};
 pub use exchange::Exchange;
 pub use failure::{Failure, Fault, Spent};
-pub use layers::{Arrival, Permitted, challenge::Challenges};
+pub use layers::{Arrival, Permitted, challenge::Challenges, device};
 pub use rules::{AtOnce, Live, Rules, Timeouts};
 pub use serve::Serve;
 pub use stack::{Means, redirects, stack};

@@ -220,7 +220,7 @@ impl Head {
                 return Err(Flaw::Target);
             }
             (Some(b'?'), b'0' | b'1') => self.is_1_1 = next == b'1',
-            (Some(expected), found) if *expected == found => {}
+            (Some(expected), found) if *expected == found && found != b'?' => {}
             _ => return Err(Flaw::RequestLine),
         }
         self.read += 1;

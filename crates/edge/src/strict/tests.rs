@@ -300,6 +300,17 @@ fn each_flaw_can_be_found() {
     }
 }
 
+#[test]
+fn a_version_is_one_of_two() {
+    for (minor, then) in [("0", Then::More), ("1", Then::More)]
+        .into_iter()
+        .chain(["?", "2", "11", "", "x"].map(|it| (it, Then::BadHead(Flaw::RequestLine))))
+    {
+        let head = format!("GET / HTTP/1.{minor}\r\n\r\n");
+        assert_eq!(seen(std::iter::once(head.as_bytes())).1, then, "{head}");
+    }
+}
+
 /// A client and what it is read as.
 fn strict() -> (DuplexStream, Strict<DuplexStream>, Arc<Flow>) {
     let (client, server) = duplex(1 << 20);

@@ -120,12 +120,13 @@ impl Wire {
     }
 
     /// Goes on with the next message: the answer was that the protocol stays.
-    pub(super) fn stays(&mut self) {
+    pub fn stays(&mut self) {
         self.at = At::Head(Head::within(self.most));
     }
 
     /// How many heads have passed.
-    pub(super) fn heads(&self) -> u64 {
+    #[must_use]
+    pub fn heads(&self) -> u64 {
         self.heads
     }
 

@@ -7,13 +7,15 @@ use http::{HeaderMap, HeaderValue, header};
 const NAME: &str = "__Host-gateway-device";
 
 /// The cookie's value in a request.
-pub(crate) fn cookie(headers: &HeaderMap) -> Option<HeaderValue> {
+#[must_use]
+pub fn cookie(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut crumbs = headers.get_all(header::COOKIE).iter().flat_map(crumbs);
     crumbs.find_map(value).and_then(|value| HeaderValue::from_bytes(value).ok())
 }
 
 /// The field that gives a device its cookie.
-pub(crate) fn set_cookie(value: &HeaderValue) -> Option<HeaderValue> {
+#[must_use]
+pub fn set_cookie(value: &HeaderValue) -> Option<HeaderValue> {
     let value = value.to_str().ok()?;
     let lasts = DEVICE_LASTS.as_secs();
     let attributes = format!("Path=/; Max-Age={lasts}; Secure; HttpOnly; SameSite=Strict");
@@ -21,7 +23,7 @@ pub(crate) fn set_cookie(value: &HeaderValue) -> Option<HeaderValue> {
 }
 
 /// Takes the cookie out of a request.
-pub(crate) fn strip(headers: &mut HeaderMap) {
+pub fn strip(headers: &mut HeaderMap) {
     let mut fields = headers.get_all(header::COOKIE).iter();
     if !fields.any(|field| crumbs(field).any(|crumb| value(crumb).is_some())) {
         return;
