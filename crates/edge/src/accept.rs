@@ -16,7 +16,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
     time::{sleep, timeout},
 };
@@ -153,7 +153,8 @@ impl<D: Door, A: App> Edge<D, A> {
                 Ok((io, peer)) => {
                     // Without it a small answer waits for the other side's delayed ACK.
                     if io.set_nodelay(true).is_ok() {
-                        self.tasks.spawn(self.clone().serve(Entry { io, peer }));
+                        let reset = |io: &TcpStream| drop(io.set_zero_linger());
+                        self.tasks.spawn(self.clone().serve_or(Entry { io, peer }, reset));
                     }
                 }
                 Err(why) => {
@@ -166,6 +167,14 @@ impl<D: Door, A: App> Edge<D, A> {
 
     /// Serves one connection to its end.
     pub async fn serve<IO>(self, entry: Entry<IO>)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.serve_or(entry, |_| {}).await;
+    }
+
+    /// The same. `reset` has what the client did not take thrown away with the connection.
+    async fn serve_or<IO>(self, entry: Entry<IO>, reset: fn(&IO))
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -186,14 +195,18 @@ impl<D: Door, A: App> Edge<D, A> {
             Err(reason) => return self.refuse(reason),
         };
         let held: Held = Arc::clone(&pass) as _;
-        let io = Paced::new(io, bounds.pace, Arc::clone(&fate));
+        let io = Paced::new(io, bounds.pace, Arc::clone(&fate), reset);
         let spoken = self.speak(io, peer, (held, for_challenges), (bounds, Arc::clone(&fate)));
+        let revoked = async {
+            pass.revoked().await;
+            fate.cut(Cut::Memory);
+        };
         tokio::select! {
             biased;
             ended = spoken => if let Err(why) = ended {
                 tracing::debug!(%peer, error = %why, "connection");
             },
-            () = pass.revoked() => fate.cut(Cut::Memory),
+            () = revoked => {}
         }
         if let Some(cut) = fate.was() {
             self.door.cut(peer.ip(), cut);

@@ -21,6 +21,7 @@ use crate::fate::Fate;
 #[derive(Debug)]
 pub(crate) struct Paced<IO> {
     io: IO,
+    reset: fn(&IO),
     fate: Arc<Fate>,
     patience: Patience,
     /// Since when it has been waited for, and until when it will be.
@@ -28,8 +29,9 @@ pub(crate) struct Paced<IO> {
 }
 
 impl<IO> Paced<IO> {
-    pub(crate) fn new(io: IO, pace: Pace, fate: Arc<Fate>) -> Self {
-        Self { io, fate, patience: Patience::new(pace), waiting: None }
+    /// `reset` has what the client did not take thrown away when `io` is dropped.
+    pub(crate) fn new(io: IO, pace: Pace, fate: Arc<Fate>, reset: fn(&IO)) -> Self {
+        Self { io, reset, fate, patience: Patience::new(pace), waiting: None }
     }
 
     /// Takes down how a write went; one that waits for too long fails.
@@ -55,6 +57,14 @@ impl<IO> Paced<IO> {
         }
         self.fate.cut(Cut::SlowReader);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<IO> Drop for Paced<IO> {
+    fn drop(&mut self) {
+        if self.fate.was().is_some_and(Cut::resets) {
+            (self.reset)(&self.io);
+        }
     }
 }
 
@@ -99,5 +109,44 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    const PACE: Pace = Pace { stall: Duration::from_secs(30), rate: 256 };
+
+    /// Sends more than a client takes that has stopped to read, and tells how the connection ends
+    /// for the client.
+    async fn end_of_a_slow_reader(reset: fn(&TcpStream)) -> io::Result<usize> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut client = TcpStream::connect(listener.local_addr()?).await?;
+        let mut paced = Paced::new(listener.accept().await?.0, PACE, Arc::default(), reset);
+        let piece = vec![0; 1 << 20];
+        let cut = loop {
+            if let Err(why) = paced.write_all(&piece).await {
+                break why;
+            }
+        };
+        assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
+        drop(paced);
+        client.read_to_end(&mut Vec::new()).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_slow_reader_did_not_take_is_thrown_away() {
+        // The kernel would keep it for as long as the client likes.
+        let ended = end_of_a_slow_reader(|io| drop(io.set_zero_linger())).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert!(end_of_a_slow_reader(|_| {}).await.is_ok_and(|it| it > 0));
     }
 }

@@ -104,6 +104,12 @@ impl Cut {
         self.row().level
     }
 
+    /// Whether what the client did not take yet is thrown away: else it would go on holding memory.
+    #[must_use]
+    pub fn resets(self) -> bool {
+        matches!(self, Self::Memory | Self::SlowReader)
+    }
+
     /// What is held against the client.
     #[must_use]
     pub fn offence(self) -> Option<Offence> {
