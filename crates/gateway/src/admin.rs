@@ -26,12 +26,13 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{Guard, control::Order};
+use crate::{Guard, control::Order, runtimes::Runtimes};
 
 /// What the listener answers from.
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     pub(crate) telemetry: Telemetry,
+    pub(crate) runtimes: Runtimes,
     pub(crate) rules: Live,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) guard: Guard,
@@ -149,6 +150,7 @@ impl Desk {
         match (method, path) {
             (&Method::GET, "/readyz") => readiness(&self.rules.borrow().upstreams),
             (&Method::GET, "/metrics") => {
+                self.telemetry.metrics.tasks(self.runtimes.tasks());
                 let mut metrics = text(StatusCode::OK, self.telemetry.exposition());
                 let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
                 metrics.headers_mut().insert(header::CONTENT_TYPE, kind);

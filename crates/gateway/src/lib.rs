@@ -18,6 +18,7 @@ mod nftables;
 mod reload;
 mod resolve;
 mod run;
+mod runtimes;
 mod signals;
 mod sockets;
 mod status;

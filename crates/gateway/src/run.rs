@@ -11,7 +11,7 @@ use gateway_edge::{Activated, Leave};
 use gateway_proxy::Tcp;
 use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping, Telemetry};
 use tokio::{
-    runtime,
+    runtime::{self, Runtime},
     sync::{Mutex, mpsc},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -29,6 +29,7 @@ use crate::{
     load::watch_memory,
     nftables,
     resolve::{keep_asking, look_up},
+    runtimes::Runtimes,
     signals::{self, Signals},
     sockets::{Listener, Sockets, clones},
     upgrade::{Predecessor, Starters, Upgrade},
@@ -153,8 +154,9 @@ async fn serve(
     let writing = Arc::new(Mutex::new(Writing::begin(guard.clone(), tasks.clone())));
     let certified = look_after_certificates(&mut reloader, &tasks, leave.retirement());
     let assembly = assemble(&reloader, &leave);
-    let (orders, answers) = attend(&reloader, socket, &leave);
-    let workers = employ(&sockets, &assembly, settings.timeouts.drain)?;
+    let (runtimes, counted) = Runtimes::start()?;
+    let (orders, answers) = attend(&reloader, socket, counted, &leave);
+    let workers = employ(&sockets, &assembly, runtimes, settings.timeouts.drain)?;
     telemetry.say(&Started {
         version: env!("CARGO_PKG_VERSION"),
         listening: sockets.addresses(),
@@ -244,6 +246,7 @@ fn assemble(reloader: &Reloader, leave: &Leave) -> Assembly<Tcp> {
 fn attend(
     reloader: &Reloader,
     socket: Socket,
+    runtimes: Runtimes,
     leave: &Leave,
 ) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>) {
     let (retire, stop) = (leave.retirement(), leave.end());
@@ -263,7 +266,16 @@ fn attend(
     let watching = watch_memory(guard.clone(), reloader.terms(), telemetry.clone(), stop.clone());
     tasks.spawn(watching);
     let keeping = reloader.keeping().clone();
-    let desk = Desk { telemetry: telemetry.clone(), rules, orders, guard, keeping, token, local };
+    let desk = Desk {
+        telemetry: telemetry.clone(),
+        runtimes,
+        rules,
+        orders,
+        guard,
+        keeping,
+        token,
+        local,
+    };
     tasks.spawn(admin::serve(socket, desk, leave.clone(), tasks.clone()));
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
     tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, retire.clone()));
@@ -286,19 +298,19 @@ fn remove(settings: &Settings) {
     }
 }
 
-/// Starts a runtime for each core, each with a pool of its own: no work is stolen. A worker tells
-/// at its end whether everything had ended by itself.
+/// Sets each runtime to work on a thread, each with a pool of its own: no work is stolen. A worker
+/// tells at its end whether everything had ended by itself.
 fn employ(
     sockets: &Sockets,
     assembly: &Assembly<Tcp>,
+    runtimes: Vec<Runtime>,
     drain: Duration,
 ) -> io::Result<Vec<thread::JoinHandle<bool>>> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    (0..cores)
-        .map(|core| {
+    (0..)
+        .zip(runtimes)
+        .map(|(core, runtime): (usize, _)| {
             let (https, http) = (clones(&sockets.https)?, clones(&sockets.http)?);
             let assembly = assembly.clone();
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let work = move || runtime.block_on(worker(assembly, https, http, drain));
             thread::Builder::new().name(format!("worker-{core}")).spawn(work)
         })

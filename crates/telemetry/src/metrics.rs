@@ -88,6 +88,7 @@ pub struct Metrics {
     pub connections_refused: IntCounterVec,
     connections_cut: IntCounterVec,
     log_lines_dropped: IntCounter,
+    tasks_alive: IntGauge,
     guard: guard::Guarded,
 }
 
@@ -152,6 +153,7 @@ impl Metrics {
             )?,
             connections_cut: counters(&registry, metric::CONNECTIONS_CUT, &[label::REASON])?,
             log_lines_dropped: counter(&registry, metric::LOG_LINES_DROPPED)?,
+            tasks_alive: gauge(&registry, metric::TASKS_ALIVE)?,
             guard: guard::Guarded::new(&registry)?,
             registry,
         };
@@ -216,6 +218,11 @@ impl Metrics {
         let gauge = self.connections_open.with_label_values(&[kind.name()]);
         gauge.inc();
         Open { gauge }
+    }
+
+    /// Says how many tasks there are now.
+    pub fn tasks(&self, alive: usize) {
+        self.tasks_alive.set(i64::try_from(alive).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn cut(&self, cut: Cut) {

@@ -132,6 +132,11 @@ pub mod metric {
         "gateway_state_write_failures_total",
         "Attempts to write bans to disk that failed. They are enforced from memory and tried again.",
     );
+    /// Gauge.
+    pub const TASKS_ALIVE: Name = (
+        "gateway_tasks_alive",
+        "Tasks in all runtimes now. It follows the open connections and requests.",
+    );
     /// Gauge by kind.
     pub const LEDGER_KEYS: Name = (
         "gateway_ledger_keys",

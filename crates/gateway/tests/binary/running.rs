@@ -113,6 +113,22 @@ fn the_operator_sees_health_metrics_and_status() {
 }
 
 #[test]
+fn tasks_are_counted_and_end_with_their_connections() {
+    let house = House::start();
+    let tasks = || {
+        let metrics = house.admin("GET", "/metrics");
+        let value = metrics.lines().find_map(|it| it.strip_prefix("gateway_tasks_alive "));
+        value.unwrap().parse::<usize>().unwrap()
+    };
+    until("n8n is up", || house.admin("GET", "/readyz").starts_with("HTTP/1.1 200 "));
+    let before = tasks();
+    let open: Vec<Tls> = (0..5).map(|_| connect(&house)).collect();
+    until("a task for each connection", || tasks() >= before + 5);
+    drop(open);
+    until("no task is left of them", || tasks() <= before);
+}
+
+#[test]
 fn an_operators_token_is_asked_for() {
     let port = free_port();
     let folder = tempfile::tempdir().unwrap();
