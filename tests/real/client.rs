@@ -20,7 +20,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream, UnixStream},
     time::timeout,
 };
@@ -64,6 +64,11 @@ impl Client {
         Self { cookie: Some(cookie.parse().unwrap()), ..self.clone() }
     }
 
+    /// The port that it calls.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The host and port that a browser shows.
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -80,13 +85,26 @@ impl Client {
     }
 
     async fn try_dial(&self, protocol: &[u8]) -> io::Result<TlsStream<TcpStream>> {
+        let tcp = self.socket()?.connect((Ipv4Addr::LOCALHOST, self.port).into()).await?;
+        self.secure(tcp, protocol).await
+    }
+
+    /// A socket that is bound to where the client calls from.
+    pub(crate) fn socket(&self) -> io::Result<TcpSocket> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(self.from, 0))?;
-        let tcp = socket.connect((Ipv4Addr::LOCALHOST, self.port).into()).await?;
+        Ok(socket)
+    }
+
+    /// Shakes hands on `io`.
+    pub(crate) async fn secure<IO>(&self, io: IO, protocol: &[u8]) -> io::Result<TlsStream<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut tls = self.tls.clone();
         tls.alpn_protocols = vec![protocol.to_vec()];
         let name = ServerName::try_from(self.host).unwrap();
-        TlsConnector::from(Arc::new(tls)).connect(name, tcp).await
+        TlsConnector::from(Arc::new(tls)).connect(name, io).await
     }
 
     /// Whether a connection ends before anything of TLS has come back.

@@ -45,6 +45,7 @@ pub(crate) struct Gateway {
     folder: PathBuf,
     host: &'static str,
     port: u16,
+    clear: Option<u16>,
 }
 
 impl Gateway {
@@ -71,12 +72,12 @@ impl Gateway {
         n8n: u16,
         rest: &str,
     ) -> Self {
-        let [port] = free_ports();
+        let [port, clear] = free_ports();
         let policy = format!(
             r#"
 version: 1
 site: {{ host: {host} }}
-listen: {{ https: ["127.0.0.1:{port}"], http: [], admin: "unix:{0}/admin.sock" }}
+listen: {{ https: ["127.0.0.1:{port}"], http: ["127.0.0.1:{clear}"], admin: "unix:{0}/admin.sock" }}
 tls: {{ self_signed: true }}
 n8n: {{ url: "http://127.0.0.1:{n8n}" }}
 state: {{ dir: "{0}/state" }}
@@ -84,7 +85,8 @@ log: {{ format: json, level: debug }}
 {rest}"#,
             folder.display()
         );
-        Self::start_from(command, folder, host, port, &policy).await
+        let gateway = Self::start_from(command, folder, host, port, &policy).await;
+        Self { clear: Some(clear), ..gateway }
     }
 
     /// The same from a whole policy, which serves `host` on `port` and its operator on
@@ -100,7 +102,7 @@ log: {{ format: json, level: debug }}
         fs::write(&file, policy).unwrap();
         command.args(["run", "--config"]).arg(file);
         let process = Process::start("gateway", &mut command, folder);
-        let mut gateway = Self { process, folder: folder.to_owned(), host, port };
+        let mut gateway = Self { process, folder: folder.to_owned(), host, port, clear: None };
         eventually("the gateway serves", async || {
             gateway.process.assert_runs();
             let answer = gateway.try_operator("/healthz").await?;
@@ -137,6 +139,11 @@ log: {{ format: json, level: debug }}
         self.port
     }
 
+    /// The port of its HTTP in clear.
+    pub(crate) fn clear(&self) -> u16 {
+        self.clear.unwrap()
+    }
+
     /// Its address for browsers.
     pub(crate) fn url(&self) -> String {
         format!("https://{}:{}", self.host, self.port)
@@ -164,6 +171,13 @@ log: {{ format: json, level: debug }}
         let metrics = self.operator("/metrics").await.is(200).text();
         let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("{name} in {metrics}")).parse().unwrap()
+    }
+
+    /// The sum of a metric over all labels among which is `label`.
+    pub(crate) async fn metric_with(&self, name: &str, label: &str) -> f64 {
+        let metrics = self.operator("/metrics").await.is(200).text();
+        let lines = metrics.lines().filter(|it| it.starts_with(name) && it.contains(label));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
     /// What its operator is told by `n8n-gateway` with these arguments.

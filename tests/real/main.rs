@@ -27,5 +27,6 @@ mod processes;
 mod push;
 mod relay;
 mod routing;
+mod slow;
 mod triggers;
 mod vanish;

@@ -16,7 +16,7 @@ use crate::{
     processes::{PATIENCE, step},
 };
 
-type Socket = WebSocketStream<TlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 const REFERENCE: &str = "pushref-5e11";
 
@@ -29,7 +29,7 @@ pub(crate) async fn channel(owner: &Owner, stranger: &Client) -> Vec<String> {
 }
 
 /// Opens a channel on a page of `origin`.
-async fn open(client: &Client, origin: &str) -> Result<Socket, Error> {
+pub(crate) async fn open(client: &Client, origin: &str) -> Result<Socket, Error> {
     let url = format!("wss://{}/rest/push?pushRef={REFERENCE}", client.authority());
     let mut request = url.into_client_request().unwrap();
     request.headers_mut().insert("origin", origin.parse().unwrap());

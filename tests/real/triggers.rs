@@ -23,7 +23,7 @@ const SECRET: &str = "c41d7a9e";
 pub(crate) const ECHO: &str = "/webhook/echo-c41d7a9e";
 const FORM: &str = "/form/upload-c41d7a9e";
 const START_WAIT: &str = "/webhook/start-wait-c41d7a9e";
-const CHAT: &str = "/webhook/44444444-4444-4444-8444-444444444444/chat";
+pub(crate) const CHAT: &str = "/webhook/44444444-4444-4444-8444-444444444444/chat";
 const MCP: &str = "/mcp/tools-c41d7a9e";
 
 /// More than n8n takes as JSON, less than it takes as a file.

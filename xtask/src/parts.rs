@@ -24,7 +24,7 @@ const fn program(name: &'static str, asked: &'static str, package: &'static str)
 }
 
 /// What the tests with real parts need besides n8n.
-const FOR_TESTS: [Program; 12] = [
+const FOR_TESTS: [Program; 13] = [
     program("chromium", "--version", "chromium"),
     program("chromedriver", "--version", "chromium-driver"),
     program("promtool", "--version", "prometheus"),
@@ -37,6 +37,8 @@ const FOR_TESTS: [Program; 12] = [
     program("curl", "--version", "curl"),
     program("testssl", "--version", "testssl.sh"),
     program("systemd-analyze", "--version", "systemd"),
+    // It ends with a failure whatever it is asked.
+    program("which", "slowhttptest", "slowhttptest"),
 ];
 
 /// What the installation of n8n needs: npm fetches it, and one of its parts is compiled.

@@ -1,0 +1,83 @@
+//! Slow clients of every kind at once, and meanwhile people who are only patient: all in the time
+//! that the longest of them needs.
+
+mod drip;
+mod patient;
+mod slowhttptest;
+
+use hyper::Request;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    client::Client,
+    installation::{Gateway, Installation},
+    owner::{Owner, until_published},
+    processes::{step, turn},
+    triggers::ECHO,
+};
+
+/// slowhttptest has no address of its own, and the host in its URL has to be one that resolves.
+const HOST: &str = "localhost";
+
+/// Its connections are all from one address.
+const MANY: &str = "\
+networks: { team: [127.0.0.1] }
+access: { editor: team }
+limits: { connections: { per_client: 3000, rate_per_client: 1000/s }, requests: { per_client: 2000 } }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_are_cut_and_patient_ones_are_not() {
+    let _turn = turn().await;
+    let installation = Installation::start_with(HOST, MANY).await;
+    let Installation { gateway, stranger, .. } = &installation;
+    let owner = Owner::set_up(&installation.team).await;
+    owner.publish(include_str!("workflows/echo.json")).await;
+    until_published(stranger, "GET", ECHO).await;
+
+    let (stop, asking) = (CancellationToken::new(), gateway.client([127, 0, 0, 3].into()));
+    let answered = async {
+        let all = async {
+            tokio::join!(
+                Box::pin(patient::chat_and_push(&owner, stranger)),
+                Box::pin(slowhttptest::all(&installation, &owner)),
+                Box::pin(drip::all(gateway)),
+            );
+        };
+        all.await;
+        stop.cancel();
+    };
+    let ((), answers) = tokio::join!(Box::pin(answered), others_are_answered(&asking, &stop));
+    println!("   {answers} requests of another client were answered meanwhile");
+    counted(gateway).await;
+    installation.stop().await;
+}
+
+/// Asks again and again until it is told to stop, and gives how often it was answered: each time.
+async fn others_are_answered(client: &Client, stop: &CancellationToken) -> u32 {
+    let mut answers = 0;
+    while !stop.is_cancelled() {
+        client.send(Request::get(ECHO), "").await.is(200);
+        answers += 1;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    assert!(answers > 50, "{answers}");
+    answers
+}
+
+/// Each way to be slow has been told by its name.
+async fn counted(gateway: &Gateway) {
+    step("slow clients are counted");
+    let (refused, cut) = ("gateway_requests_refused_total", "gateway_connections_cut_total");
+    for (metric, reason, least) in [
+        (refused, "head_timeout", slowhttptest::CONNECTIONS),
+        (refused, "body_too_slow", 2),
+        (cut, "handshake_timeout", 1),
+        (cut, "idle", 1),
+        (cut, "slow_reader", slowhttptest::CONNECTIONS),
+    ] {
+        let counted = gateway.metric_with(metric, &format!("reason=\"{reason}\"")).await;
+        println!("   {reason}: {counted}");
+        assert!(counted >= f64::from(least), "{reason}: {counted}");
+    }
+}
