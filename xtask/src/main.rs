@@ -1,4 +1,4 @@
-//! What developers and newcomers run: `cargo xtask demo`, `cargo xtask test`.
+//! What developers and newcomers run: `cargo xtask demo`, `test`, `soak`.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to its user")]
@@ -6,6 +6,7 @@
 mod demo;
 mod parts;
 mod process;
+mod soak;
 mod test;
 
 use std::{
@@ -36,6 +37,16 @@ enum Command {
         #[arg(long)]
         without_real_parts: bool,
     },
+    /// Mixed traffic of honest and other clients, while the policy, the certificates and n8n itself
+    /// come and go; then nothing may be left over. Not part of CI.
+    Soak {
+        /// For how long, besides a warm-up and two times of rest.
+        #[arg(long, default_value_t = 20)]
+        minutes: u64,
+        /// What chance begins with.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 /// The workspace's folder.
@@ -49,6 +60,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo { n8n } => demo::demo(n8n).await,
         Command::Test { without_real_parts } => test::test(without_real_parts).await,
+        Command::Soak { minutes, seed } => Box::pin(soak::soak(minutes, seed)).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

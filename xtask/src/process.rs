@@ -1,6 +1,11 @@
 //! Other programs: run to their end, or run beside us and ended by their id.
 
-use std::{ffi::OsStr, path::Path, process::Stdio, time::Duration};
+use std::{
+    ffi::OsStr,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use tokio::{
@@ -63,6 +68,29 @@ impl Running {
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { name, child })
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> anyhow::Result<u32> {
+        self.child.id().with_context(|| format!("{} has ended", self.name))
+    }
+
+    /// Ends it and all that it has started at once, as a crash would. Only for what leads a group
+    /// of its own.
+    pub(crate) async fn kill_group(mut self) -> anyhow::Result<()> {
+        let mut kill = command("kill");
+        kill.arg("-KILL").arg("--").arg(format!("-{}", self.id()?));
+        kill.status().await?;
+        self.child.wait().await?;
+        Ok(())
+    }
+
+    /// Asks it to end, and waits for that as long as it may take.
+    pub(crate) async fn end(mut self) -> anyhow::Result<ExitStatus> {
+        let mut kill = command("kill");
+        kill.arg("-TERM").arg(self.id()?.to_string()).status().await?;
+        let ended = timeout(FAREWELL, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("{} does not end", self.name))??)
     }
 
     /// Fails if the program has ended.
