@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use gateway_testkit::{Gateway, POLICY};
 use http_body_util::BodyExt;
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::sleep,
+};
 
 const STRANGER: &str = "203.0.113.9";
 
@@ -13,15 +16,17 @@ async fn n8n_down_is_a_page_for_people_and_json_for_programs() {
     let gateway = Gateway::start(POLICY).unwrap();
     gateway.n8n.set_down(true);
     let page = gateway.ask(STRANGER, "GET /form/x\naccept: text/html,*/*").await;
-    assert_eq!(page.status, 502);
+    assert_eq!(page.status, 503);
     assert!(page.header("content-type").starts_with("text/html"));
     assert!(page.body.contains(page.header("x-request-id")), "{}", page.body);
     assert_eq!(page.header("retry-after"), "5");
     let json = gateway.ask(STRANGER, "POST /webhook/x\naccept: application/json").await;
     let body: serde_json::Value = serde_json::from_str(&json.body).unwrap();
-    assert_eq!(body["code"], 502);
+    assert_eq!(body["code"], 503);
     assert_eq!(body["requestId"], json.header("x-request-id"));
+    assert_eq!(json.header("retry-after"), "5");
     gateway.n8n.set_down(false);
+    gateway.probe().await;
     assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 200);
 }
 
@@ -127,7 +132,8 @@ async fn a_processor_that_is_gone_costs_nobody_a_request() {
     assert_eq!(gateway.rules().upstreams.all().filter(|it| it.is_up()).count(), 2);
     // With both gone n8n's main process is not asked: it may not serve webhooks at all.
     gateway.n8n.set_down(true);
-    assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 502);
+    gateway.n8n.hang_up();
+    assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 503);
 }
 
 #[tokio::test]
@@ -135,27 +141,18 @@ async fn an_outage_that_a_request_meets_first_is_said_and_counted() {
     let gateway = Gateway::start(POLICY).unwrap();
     assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 200);
     gateway.n8n.set_down(true);
+    gateway.n8n.hang_up();
     let rules = gateway.rules();
     let n8n = rules.upstreams.all().next().unwrap();
     let up = |up: u8| format!("gateway_upstream_up{{upstream=\"{}\"}} {up}", n8n.backend);
     for _ in 0..3 {
-        assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 502);
+        assert_eq!(gateway.ask(STRANGER, "POST /webhook/x").await.status, 503);
     }
-    let probe = async || {
-        gateway_proxy::probe(
-            &gateway.n8n.wire(),
-            n8n,
-            "/healthz/readiness",
-            &gateway.telemetry,
-            false,
-        )
-        .await;
-    };
-    probe().await;
+    gateway.probe().await;
     assert!(!n8n.is_up(), "what n8n answered before the outage tells nothing");
     assert!(gateway.telemetry.exposition().contains(&up(0)));
     gateway.n8n.set_down(false);
-    probe().await;
+    gateway.probe().await;
     assert!(n8n.is_up() && gateway.telemetry.exposition().contains(&up(1)));
     let events: Vec<_> = gateway.log().into_iter().map(|line| line["event"].clone()).collect();
     let health: Vec<_> =
@@ -191,4 +188,38 @@ async fn a_get_may_have_a_body() {
     let (answer, ()) = tokio::join!(client.send(request), send);
     assert_eq!(answer.unwrap().status(), 200);
     assert_eq!(gateway.n8n.seen()[0].body, Some(5));
+}
+
+/// A body that is announced is asked for only once its request is permitted and n8n is there.
+#[tokio::test]
+async fn a_body_that_waits_is_not_asked_for_in_vain() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let first = async |target: &str| {
+        let io = gateway.secure(gateway.dial(STRANGER), "n8n.test", "http/1.1").await;
+        let mut io = io.unwrap();
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nhost: n8n.test\r\nexpect: 100-continue\r\n\
+             content-length: 5\r\n\r\n"
+        );
+        io.write_all(head.as_bytes()).await.unwrap();
+        let mut said = vec![0; 4096];
+        let length = io.read(&mut said).await.unwrap();
+        (String::from_utf8_lossy(&said[..length]).into_owned(), io)
+    };
+    let (said, mut io) = first("/webhook/x").await;
+    assert_eq!(said, "HTTP/1.1 100 Continue\r\n\r\n");
+    io.write_all(b"hello").await.unwrap();
+    let mut said = vec![0; 4096];
+    let length = io.read(&mut said).await.unwrap();
+    assert!(String::from_utf8_lossy(&said[..length]).starts_with("HTTP/1.1 200"));
+    let seen = gateway.n8n.seen();
+    assert!(seen[0].body == Some(5) && !seen[0].headers.contains_key("expect"), "{seen:?}");
+
+    assert!(first("/rest/workflows").await.0.starts_with("HTTP/1.1 404"));
+    gateway.n8n.set_down(true);
+    gateway.n8n.hang_up();
+    for _ in 0..2 {
+        assert!(first("/webhook/x").await.0.starts_with("HTTP/1.1 503"));
+    }
+    assert_eq!(gateway.n8n.seen().len(), 1);
 }

@@ -27,3 +27,4 @@ mod processes;
 mod push;
 mod relay;
 mod triggers;
+mod vanish;

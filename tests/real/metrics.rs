@@ -19,7 +19,7 @@ async fn prometheus_finds_no_fault_with_the_metrics() {
     let gateway = Gateway::start(folder.path(), "n8n.test", nobody).await;
     // Something to count: a refusal, and an n8n that is down.
     gateway.client(STRANGER).send(Request::get("/"), "").await.is(404);
-    gateway.client(TEAM).send(Request::get("/"), "").await.is(502);
+    gateway.client(TEAM).send(Request::get("/"), "").await.is(503);
     let metrics = gateway.operator("/metrics").await.is(200);
     for name in ["gateway_http_requests_total", "gateway_requests_refused_total"] {
         assert!(metrics.text().contains(&format!("\n{name}{{")), "{}", metrics.text());

@@ -14,9 +14,9 @@ use crate::{
 pub(crate) async fn crash_and_recovery(installation: &mut Installation) {
     step("n8n is down");
     installation.n8n.kill().await;
-    assert_bad_gateway(&installation.stranger).await;
+    assert_unavailable(&installation.stranger).await;
     installation.gateway.until_ready_is(503).await;
-    assert_bad_gateway(&installation.stranger).await;
+    assert_unavailable(&installation.stranger).await;
 
     step("n8n is back");
     installation.n8n.start_again();
@@ -32,14 +32,14 @@ pub(crate) async fn crash_and_recovery(installation: &mut Installation) {
 }
 
 /// JSON for a program, a page for a person.
-async fn assert_bad_gateway(client: &Client) {
-    let json = client.send(Request::get(ECHO), "").await.is(502).tells_nothing_of_n8n();
+async fn assert_unavailable(client: &Client) {
+    let json = client.send(Request::get(ECHO), "").await.is(503).tells_nothing_of_n8n();
     assert!(json.header("content-type").starts_with("application/json"), "{json:?}");
     assert_eq!(json.json()["requestId"], json.header("x-request-id"), "{json:?}");
     assert!(!json.header("x-request-id").is_empty(), "{json:?}");
 
     let page = Request::get(ECHO).header("accept", "text/html,*/*;q=0.8");
-    let page = client.send(page, "").await.is(502).tells_nothing_of_n8n();
+    let page = client.send(page, "").await.is(503).tells_nothing_of_n8n();
     assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
     assert!(page.text().contains(page.header("x-request-id")), "{page:?}");
 }

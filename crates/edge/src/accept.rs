@@ -14,7 +14,6 @@ use gateway_telemetry::{ConnectionKind, Telemetry};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -233,7 +232,7 @@ impl<D: Door, A: App> Edge<D, A> {
                 drop(shaking);
                 let connection = Arc::new(Connection { peer, tls: Some(tls), for_challenges });
                 if h2 {
-                    wire::two(TokioIo::new(io), app, (connection, held), terms, leave, tasks).await
+                    wire::two(io, app, (connection, held), terms, leave, tasks).await
                 } else {
                     wire::one(io, app, (connection, held), terms, leave).await
                 }

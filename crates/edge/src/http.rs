@@ -1,5 +1,7 @@
 //! One connection of HTTP, until it ends or is asked to.
 
+mod two;
+
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
@@ -11,21 +13,15 @@ use std::{
 use gateway_policy::{Connection, Reason};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    rt::{Executor, Read, Write},
-    server::conn::{http1, http2},
-    service::service_fn,
-    upgrade::OnUpgrade,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
+use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::two::two;
 use crate::{
     App, Bounds, Leave,
     accept::Held,
@@ -36,29 +32,11 @@ use crate::{
 /// How long a connection may take to be given back.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What one HTTP/2 connection may have open, hold back and ask for.
-const H2_STREAMS: u32 = 100;
-const H2_RESETS: usize = 20;
-const H2_STREAM_WINDOW: u32 = 256 * 1024;
-const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
-const H2_SEND_BUFFER: usize = 256 * 1024;
-const H2_PING_EVERY: Duration = Duration::from_secs(30);
-
 /// A connection, and what the door gave for it.
 type Visit = (Arc<Connection>, Held);
 
 /// What a connection is held to, and why it ends.
 pub(crate) type Terms = (Bounds, Arc<Fate>);
-
-/// Runs what HTTP/2 starts where shutdown can wait for it.
-#[derive(Clone)]
-struct Tracked(TaskTracker);
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
-    }
-}
 
 /// Speaks HTTP/1.1 until the connection ends. When the listener leaves, the request under way is
 /// still answered, or the next one where there is time for one.
@@ -120,44 +98,6 @@ pub(crate) async fn one<A: App>(
     ended
 }
 
-/// Speaks HTTP/2 until the connection ends. When the listener leaves, the streams that are open
-/// are still answered.
-pub(crate) async fn two<A: App>(
-    io: impl Read + Write + Unpin + Send + 'static,
-    app: A,
-    visit: Visit,
-    (bounds, _fate): Terms,
-    leave: Leave,
-    tasks: TaskTracker,
-) -> hyper::Result<()> {
-    let mut builder = http2::Builder::new(Tracked(tasks));
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(H2_STREAMS)
-        .max_pending_accept_reset_streams(H2_RESETS)
-        .max_local_error_reset_streams(H2_RESETS)
-        .max_header_list_size(bounds.size.bytes.try_into().unwrap_or(u32::MAX))
-        .initial_stream_window_size(H2_STREAM_WINDOW)
-        .initial_connection_window_size(H2_CONNECTION_WINDOW)
-        .max_send_buf_size(H2_SEND_BUFFER)
-        .keep_alive_interval(H2_PING_EVERY)
-        .keep_alive_timeout(H2_PING_EVERY);
-    let last = CancellationToken::new();
-    let ends = last.clone();
-    let service = service_fn(move |request| {
-        let (answer, last) = (answer(app.clone(), visit.clone(), request, None), last.clone());
-        async move { answer.await.map(|response| unless_last(response, &last)) }
-    });
-    let mut serving = pin!(builder.serve_connection(io, service));
-    tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = async { tokio::select! { () = leave.retired() => {}, () = ends.cancelled() => {} } } => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    }
-}
-
 pin_project! {
     /// An answer's body, whose end is told.
     struct Ending<B> {
@@ -194,14 +134,6 @@ impl<B: Body> Body for Ending<B> {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// HTTP/2 has no field that ends a connection: an answer that wants its end gets it by GOAWAY.
-fn unless_last<B>(mut response: Response<B>, last: &CancellationToken) -> Response<B> {
-    if response.headers_mut().remove(header::CONNECTION).is_some_and(|it| it == "close") {
-        last.cancel();
-    }
-    response
 }
 
 /// One request. Boxed, so that a connection that waits for its next request holds nothing of the

@@ -9,6 +9,7 @@ mod accept;
 mod bounds;
 mod client_certificate;
 mod fate;
+mod frames;
 mod http;
 mod leave;
 mod listen;

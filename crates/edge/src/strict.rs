@@ -30,7 +30,6 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-pub(crate) use self::flow::Flow;
 use self::{
     clock::{Awaited, Clock},
     stand_in::stand_in,
@@ -39,6 +38,10 @@ pub use self::{
     flaw::Flaw,
     head::{Follows, Head, Passed},
     wire::{Seen, Then, Wire},
+};
+pub(crate) use self::{
+    flow::Flow,
+    head::{METHOD_BYTES, is_target},
 };
 use crate::{Bounds, fate::Fate};
 

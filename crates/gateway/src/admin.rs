@@ -9,7 +9,7 @@ use bytes::Bytes;
 use gateway_certs::Keeping;
 use gateway_config::Secret;
 use gateway_edge::Leave;
-use gateway_proxy::Live;
+use gateway_proxy::{Live, Upstreams};
 use gateway_telemetry::{ReloadOutcome, Telemetry};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -147,12 +147,7 @@ impl Desk {
         }
         let method = request.method();
         match (method, path) {
-            (&Method::GET, "/readyz") if self.rules.borrow().upstreams.ready() => {
-                text(StatusCode::OK, "ready\n")
-            }
-            (&Method::GET, "/readyz") => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "n8n is not ready\n")
-            }
+            (&Method::GET, "/readyz") => readiness(&self.rules.borrow().upstreams),
             (&Method::GET, "/metrics") => {
                 let mut metrics = text(StatusCode::OK, self.telemetry.exposition());
                 let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -241,6 +236,21 @@ impl Desk {
         self.orders.send(order(reply)).await.ok()?;
         answer.await.ok()
     }
+}
+
+/// Whether somebody who signs in would be answered, and what stands of n8n.
+fn readiness(upstreams: &Upstreams) -> Response<Full<Bytes>> {
+    let (status, word) = match upstreams.ready() {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "n8n is not ready"),
+    };
+    let mut lines = format!("{word}\n");
+    for upstream in upstreams.all() {
+        let up = if upstream.is_up() { "up" } else { "down" };
+        let circuit = upstream.circuit().name();
+        lines.push_str(&format!("{} {up}, circuit {circuit}\n", upstream.backend));
+    }
+    text(status, lines)
 }
 
 /// Whether the request is for a name of somebody else's.

@@ -3,9 +3,10 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use gateway_certs::Clock;
 use gateway_config::Answers;
-use gateway_proxy::{Live, Tcp, probe};
+use gateway_proxy::{Backend, CircuitState, Connect, Live, Tcp, Upstream, probe};
 use gateway_telemetry::{HandedOver, Telemetry, UpgradeFailed};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -59,9 +60,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often what is not needed any more is forgotten.
 const TIDY: Duration = Duration::from_secs(60);
 
-/// How often n8n is asked whether it is ready. Requests find out sooner: they are tried whatever
-/// was known before.
+/// How often n8n is asked whether it is ready.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// The same while its circuit is open.
+const PROBE_SHUT: Duration = Duration::from_secs(1);
 
 /// Whoever carries out what is not a request.
 #[derive(Debug)]
@@ -180,7 +183,11 @@ impl Control {
             n8n: rules
                 .upstreams
                 .all()
-                .map(|it| UpstreamStatus { url: it.backend.to_string(), up: it.is_up() })
+                .map(|it| UpstreamStatus {
+                    url: it.backend.to_string(),
+                    up: it.is_up(),
+                    circuit: it.circuit().name().to_owned(),
+                })
                 .collect(),
             certificates: certificates::all(&self.reloader, &hosts, self.clock.now()),
             connections: self.reloader.guard().load().connections.total(),
@@ -190,22 +197,42 @@ impl Control {
     }
 }
 
-/// Asks n8n's processes again and again whether they are ready.
-pub(crate) async fn watch_health(rules: Live, telemetry: Telemetry, stop: CancellationToken) {
-    let mut known = Vec::new();
+/// Asks n8n's processes again and again whether they are ready, each by itself: one that hangs
+/// keeps no other waiting.
+pub(crate) async fn watch_health(mut rules: Live, telemetry: Telemetry, stop: CancellationToken) {
+    let mut known: Vec<Backend> = Vec::new();
     loop {
-        let now = Arc::clone(&rules.borrow());
-        for upstream in now.upstreams.all() {
+        let now = Arc::clone(&rules.borrow_and_update());
+        let watched = now.upstreams.all().map(|upstream| {
             let first = !known.contains(&upstream.backend);
-            probe(&Tcp, upstream, &now.readiness, &telemetry, first).await;
-            if first {
-                known.push(upstream.backend.clone());
-            }
-        }
-        known.retain(|backend| now.upstreams.all().any(|it| it.backend == *backend));
+            watch(Tcp, upstream, &now.readiness, &telemetry, first)
+        });
+        let watched: Vec<_> = watched.collect();
+        known = now.upstreams.all().map(|it| it.backend.clone()).collect();
         tokio::select! {
-            () = sleep(PROBE) => {}
+            _ = join_all(watched) => {}
+            Ok(()) = rules.changed() => {}
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Asks one process whether it is ready: now and then, at once when its circuit opens, and often
+/// until it closes, so that nobody waits long for an n8n that has started.
+async fn watch(
+    connect: impl Connect,
+    upstream: &Upstream,
+    readiness: &str,
+    telemetry: &Telemetry,
+    mut first: bool,
+) {
+    loop {
+        probe(&connect, upstream, readiness, telemetry, first).await;
+        first = false;
+        let pause = if upstream.circuit() == CircuitState::Closed { PROBE } else { PROBE_SHUT };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = upstream.opened() => {}
         }
     }
 }

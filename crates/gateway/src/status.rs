@@ -38,7 +38,10 @@ pub(crate) struct PolicyStatus {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct UpstreamStatus {
     pub(crate) url: String,
+    /// Whether it was there and ready when it was last asked.
     pub(crate) up: bool,
+    /// `closed`, `half_open`, or `open`: requests to it are refused at once.
+    pub(crate) circuit: String,
 }
 
 /// A counter as it stood in each of the last seconds.

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Exchange, upstream::Lease};
+use crate::{Exchange, Fault, upstream::Lease};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -267,6 +267,8 @@ impl Body for Answer {
         loop {
             let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
                 ready!(this.silence.poll(cx));
+                drop(lease.take());
+                this.exchange.faulted(Fault::Timeout, &Cut::Silent);
                 return Poll::Ready(Some(Err(Cut::Silent)));
             };
             this.silence.heard();
@@ -288,7 +290,13 @@ impl Body for Answer {
                     *lease = lease.take().and_then(Lease::give_back);
                     return Poll::Ready(None);
                 }
-                Err(why) => return Poll::Ready(Some(Err(Cut::Broken(why.into())))),
+                Err(why) => {
+                    if let Some(lease) = lease.take() {
+                        lease.broke();
+                    }
+                    this.exchange.faulted(Fault::Broken, &why);
+                    return Poll::Ready(Some(Err(Cut::Broken(why.into()))));
+                }
             }
         }
     }

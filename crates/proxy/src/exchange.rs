@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    error::Error,
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -12,11 +13,11 @@ use std::{
 
 use gateway_n8n::{Attempt, Surface, redact};
 use gateway_policy::{Client, Connection, Offence, Permit, Reason};
-use gateway_telemetry::{AccessRecord, Telemetry};
+use gateway_telemetry::{AccessRecord, Telemetry, UpstreamFault};
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
-use crate::{Case, Rules};
+use crate::{Case, Fault, Rules, failure::chain};
 
 /// One request and its answer. When the last holder lets go, which is when both bodies have ended
 /// or the tunnel has, the access record is written.
@@ -208,6 +209,16 @@ impl Exchange {
 
     pub(crate) fn failed(&self, reason: &'static str) {
         self.facts().reason = Some(reason);
+    }
+
+    /// Takes down and says what broke between the gateway and n8n.
+    pub(crate) fn faulted(&self, fault: Fault, why: &(dyn Error + 'static)) {
+        self.failed(fault.name());
+        self.telemetry.say(&UpstreamFault {
+            request_id: self.id.to_string(),
+            fault: fault.name(),
+            error: chain(why),
+        });
     }
 
     pub(crate) fn n8n_answered(&self, status: StatusCode, after: Duration) {

@@ -28,7 +28,9 @@ pub struct Spent {
 /// What broke between the gateway and n8n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No connection could be made: n8n is down or starting.
+    /// There are as many connections to n8n as may be, and none became free.
+    Busy,
+    /// No connection could be made, or none just before: n8n is down or starting.
     Unreachable,
     /// n8n said nothing for too long.
     Timeout,
@@ -41,6 +43,7 @@ impl Fault {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Busy => "upstream_busy",
             Self::Unreachable => "upstream_unreachable",
             Self::Timeout => "upstream_timeout",
             Self::Broken => "upstream_broken",
@@ -52,7 +55,9 @@ impl Fault {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Unreachable | Self::Broken => StatusCode::BAD_GATEWAY,
+            // Whoever sends a webhook tries again later.
+            Self::Busy | Self::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Broken => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -60,6 +65,7 @@ impl Fault {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
+            Self::Busy => "The service behind this address is busy. Try again in a moment.",
             Self::Unreachable => {
                 "The service behind this address is not running or is just starting. \
                  Try again in a moment."

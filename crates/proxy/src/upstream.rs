@@ -1,15 +1,19 @@
 //! n8n's processes: which one to ask, how to reach it, and whether it is there.
 
+mod circuit;
 mod connect;
+mod framing;
 mod health;
 mod pool;
+mod shelf;
+mod upload;
+mod wire;
 
 use std::{
     fmt,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    io,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,10 +22,16 @@ use std::{
 use gateway_n8n::Process;
 use gateway_policy::Permit;
 use gateway_telemetry::{Telemetry, UpstreamDown, UpstreamUp};
-use tokio::time::Instant;
+use http::StatusCode;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
+use self::circuit::{Circuit, Trouble};
 pub(crate) use self::pool::{Lease, Pool};
 pub use self::{
+    circuit::CircuitState,
     connect::{Connect, Tcp},
     health::probe,
 };
@@ -41,6 +51,11 @@ impl fmt::Display for Backend {
     }
 }
 
+/// How many connections to one process may be open or in the making, besides tunnels. More than
+/// there are requests under way (`limits.requests`), which is where it is decided who waits: this
+/// holds if that is set higher than any Node can serve.
+const CONNECTIONS: usize = 4096;
+
 /// A process of n8n and what is known of its health. It outlives reloads that keep it.
 #[derive(Debug)]
 pub struct Upstream {
@@ -50,36 +65,124 @@ pub struct Upstream {
     known_since: Instant,
     /// When it last answered a request, in milliseconds since `known_since`.
     answered: AtomicU64,
+    circuit: Mutex<Circuit>,
+    /// Whether anything speaks against it: as long as nothing does, no request takes the lock.
+    troubled: AtomicBool,
+    opened: Notify,
+    room: Arc<Semaphore>,
 }
 
 impl Upstream {
     /// A process that is taken to be there until it is found not to be.
     #[must_use]
     pub fn new(backend: Backend) -> Self {
-        let (up, answered) = (AtomicBool::new(true), AtomicU64::new(0));
-        Self { backend, up, known_since: Instant::now(), answered }
+        Self {
+            backend,
+            up: AtomicBool::new(true),
+            known_since: Instant::now(),
+            answered: AtomicU64::new(0),
+            circuit: Mutex::new(Circuit::new()),
+            troubled: AtomicBool::new(false),
+            opened: Notify::new(),
+            room: Arc::new(Semaphore::new(CONNECTIONS)),
+        }
     }
 
-    /// Whether it was there when it was last tried.
+    /// Whether it was there and ready when it was last tried.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
 
+    /// Where its circuit stands.
+    #[must_use]
+    pub fn circuit(&self) -> CircuitState {
+        self.look().state()
+    }
+
+    /// Waits until its circuit opens: whoever probes looks at once.
+    pub async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
+    /// Whether a request may be sent to it.
+    fn admits(&self, telemetry: &Telemetry) -> bool {
+        !self.troubled.load(Ordering::Relaxed)
+            || self.change(telemetry, |circuit| circuit.admits(Instant::now()))
+    }
+
     /// Notes that it answered a request.
-    pub(crate) fn heard(&self) {
-        let now = self.known_since.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        self.answered.store(now.max(1), Ordering::Relaxed);
+    fn answered(&self, status: StatusCode, telemetry: &Telemetry) {
+        // Who is starting, or fails, is there and not yet fit.
+        if !status.is_server_error() {
+            let now = self.known_since.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+            self.answered.store(now.max(1), Ordering::Relaxed);
+        }
+        self.closes(telemetry);
+    }
+
+    /// Closes its circuit: it is there.
+    fn closes(&self, telemetry: &Telemetry) {
+        if self.troubled.load(Ordering::Relaxed) {
+            self.change(telemetry, Circuit::answered);
+        }
+    }
+
+    /// Notes that an exchange with it came to its end.
+    fn completed(&self, telemetry: &Telemetry) {
+        if self.troubled.load(Ordering::Relaxed) {
+            self.change(telemetry, Circuit::completed);
+        }
+    }
+
+    /// Notes what speaks against it and says it, if that opens its circuit.
+    fn failed(&self, trouble: Trouble, why: &dyn fmt::Display, telemetry: &Telemetry) {
+        if self.opens(trouble, telemetry) {
+            self.note(Some(why), telemetry, false);
+            self.opened.notify_one();
+        }
+    }
+
+    /// Notes what speaks against it, and tells whether that opens its circuit.
+    fn opens(&self, trouble: Trouble, telemetry: &Telemetry) -> bool {
+        self.change(telemetry, |circuit| circuit.failed(trouble, Instant::now()))
+    }
+
+    fn look(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, telemetry: &Telemetry, what: impl FnOnce(&mut Circuit) -> T) -> T {
+        let mut circuit = self.look();
+        let before = circuit.state();
+        let outcome = what(&mut circuit);
+        self.troubled.store(!circuit.is_calm(), Ordering::Relaxed);
+        let now = circuit.state();
+        if now != before {
+            let upstream = self.backend.to_string();
+            telemetry.metrics.upstream_circuit(&upstream, now != CircuitState::Closed);
+        }
+        outcome
+    }
+
+    /// Room for one more connection, once there is.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).acquire_owned().await.ok()
+    }
+
+    /// Whether there is no room for one more connection.
+    fn is_full(&self) -> bool {
+        self.room.available_permits() == 0
     }
 
     /// Whether it answered a request less than `span` ago.
-    pub(crate) fn heard_within(&self, span: Duration) -> bool {
+    fn heard_within(&self, span: Duration) -> bool {
         let answered = Duration::from_millis(self.answered.load(Ordering::Relaxed));
         !answered.is_zero() && self.known_since.elapsed() < answered + span
     }
 
     /// Notes that it is there, or why it is not, and says it if that is news or `anyway`.
-    pub(crate) fn note(&self, fault: Option<&io::Error>, telemetry: &Telemetry, anyway: bool) {
+    fn note(&self, fault: Option<&dyn fmt::Display>, telemetry: &Telemetry, anyway: bool) {
         let up = fault.is_none();
         if !up {
             // What it answered before tells nothing any more.
@@ -90,6 +193,7 @@ impl Upstream {
             return;
         }
         let upstream = self.backend.to_string();
+        telemetry.metrics.upstream_circuit(&upstream, self.circuit() != CircuitState::Closed);
         match fault {
             None => telemetry.say(&UpstreamUp { upstream }),
             Some(why) => telemetry.say(&UpstreamDown { upstream, error: why.to_string() }),

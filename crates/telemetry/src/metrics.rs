@@ -76,6 +76,7 @@ pub struct Metrics {
     /// Handshakes that did not complete.
     pub tls_handshakes_failed: IntCounter,
     upstream_up: IntGaugeVec,
+    upstream_circuit_open: IntGaugeVec,
     /// From the hand-over to n8n to the head of its answer, in seconds.
     pub upstream_request_duration: Histogram,
     /// Requests that n8n did not answer.
@@ -132,6 +133,11 @@ impl Metrics {
             certificates: certificates::Certificates::new(&registry)?,
             tls_handshakes_failed: counter(&registry, metric::TLS_HANDSHAKES_FAILED)?,
             upstream_up: gauges(&registry, metric::UPSTREAM_UP, &[label::UPSTREAM])?,
+            upstream_circuit_open: gauges(
+                &registry,
+                metric::UPSTREAM_CIRCUIT_OPEN,
+                &[label::UPSTREAM],
+            )?,
             upstream_request_duration: add(
                 &registry,
                 Histogram::with_opts(histogram(metric::UPSTREAM_REQUEST_DURATION))?,
@@ -192,10 +198,16 @@ impl Metrics {
         self.upstream_up.with_label_values(&[upstream]).set(up.into());
     }
 
+    /// Says whether requests to a process of n8n are refused at once.
+    pub fn upstream_circuit(&self, upstream: &str, open: bool) {
+        self.upstream_circuit_open.with_label_values(&[upstream]).set(open.into());
+    }
+
     /// Forgets a process of n8n that the policy names no more.
     pub fn forget_upstream(&self, upstream: &str) {
         // Not there is as good as gone.
         drop(self.upstream_up.remove_label_values(&[upstream]));
+        drop(self.upstream_circuit_open.remove_label_values(&[upstream]));
     }
 
     /// Counts a connection as open until what it gives is dropped.

@@ -63,6 +63,12 @@ pub mod metric {
     /// Gauge by upstream.
     pub const UPSTREAM_UP: Name =
         ("gateway_upstream_up", "Whether a process of n8n is reachable and ready (1) or not (0).");
+    /// Gauge by upstream.
+    pub const UPSTREAM_CIRCUIT_OPEN: Name = (
+        "gateway_upstream_circuit_open",
+        "Whether requests to a process of n8n are refused at once because it was not there (1) or \
+         not (0).",
+    );
     /// Histogram.
     pub const UPSTREAM_REQUEST_DURATION: Name = (
         "gateway_upstream_request_duration_seconds",

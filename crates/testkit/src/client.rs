@@ -50,7 +50,8 @@ impl Response {
 }
 
 impl Client {
-    pub(crate) async fn h1(
+    /// One that speaks HTTP/1.1 on `io`.
+    pub async fn h1(
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         tasks: &TaskTracker,
     ) -> Self {
@@ -59,7 +60,8 @@ impl Client {
         Self { sender: Sender::H1(sender) }
     }
 
-    pub(crate) async fn h2(
+    /// One that speaks HTTP/2 on `io`.
+    pub async fn h2(
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         tasks: &TaskTracker,
     ) -> Self {

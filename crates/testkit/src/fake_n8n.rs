@@ -1,5 +1,6 @@
 //! An n8n that reports what it saw and behaves as the path asks.
 
+mod script;
 mod sign_in;
 
 use std::{
@@ -25,6 +26,9 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::task::TaskTracker;
+
+pub use self::script::Step;
+use crate::Knife;
 
 /// One request as n8n saw it.
 #[derive(Clone, Debug)]
@@ -68,8 +72,12 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     connections: AtomicUsize,
     down: AtomicBool,
+    unreachable: AtomicBool,
     gone: Mutex<Option<String>>,
     bug: AtomicBool,
+    script: Mutex<Option<Vec<Step>>>,
+    knife: Mutex<Option<Knife>>,
+    begun: AtomicUsize,
     drips: watch::Sender<Vec<Bytes>>,
     hang_up: watch::Sender<usize>,
     tasks: TaskTracker,
@@ -82,8 +90,12 @@ impl Default for FakeN8n {
                 seen: Mutex::default(),
                 connections: AtomicUsize::new(0),
                 down: AtomicBool::new(false),
+                unreachable: AtomicBool::new(false),
                 gone: Mutex::default(),
                 bug: AtomicBool::new(false),
+                script: Mutex::default(),
+                knife: Mutex::default(),
+                begun: AtomicUsize::new(0),
                 drips: watch::Sender::new(Vec::new()),
                 hang_up: watch::Sender::new(0),
                 tasks: TaskTracker::new(),
@@ -101,6 +113,12 @@ impl FakeN8n {
         self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Every request since this was last asked.
+    #[must_use]
+    pub fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.state.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How many connections have been opened so far.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -110,6 +128,11 @@ impl FakeN8n {
     /// Refuses connections from now on, or takes them again.
     pub fn set_down(&self, down: bool) {
         self.state.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Does not even refuse connections from now on, as if its network were gone, or not any more.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.state.unreachable.store(unreachable, Ordering::SeqCst);
     }
 
     /// Refuses connections to one of its processes, by its URL, from now on.
@@ -127,6 +150,22 @@ impl FakeN8n {
         self.state.bug.store(bug, Ordering::SeqCst);
     }
 
+    /// Does as it is told on every connection from now on, or as the path asks again.
+    pub fn set_script(&self, script: Option<Vec<Step>>) {
+        *self.state.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
+    }
+
+    /// Holds up or cuts connections from now on, or not any more.
+    pub fn set_knife(&self, knife: Option<Knife>) {
+        *self.state.knife.lock().unwrap_or_else(PoisonError::into_inner) = knife;
+    }
+
+    /// Of how many requests at least a byte has come where it was told what to do.
+    #[must_use]
+    pub fn requests_begun(&self) -> usize {
+        self.state.begun.load(Ordering::SeqCst)
+    }
+
     /// Sends one more piece of a `stream`.
     pub fn drip(&self, piece: &'static str) {
         self.state.drips.send_modify(|drips| drips.push(Bytes::from_static(piece.as_bytes())));
@@ -138,7 +177,19 @@ impl FakeN8n {
         Wire { n8n: self.clone() }
     }
 
+    fn begun(&self) {
+        self.state.begun.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn note(&self, seen: Seen) {
+        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+    }
+
     async fn serve(self, io: DuplexStream, process: String) {
+        let script = self.state.script.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(script) = script {
+            return self.play(script, io, &process).await;
+        }
         let mut hang_up = self.state.hang_up.subscribe();
         let service = service_fn(move |request| self.clone().answer(request, process.clone()));
         let mut builder = http1::Builder::new();
@@ -164,7 +215,7 @@ impl FakeN8n {
             "early" => (Some(0), Vec::new()),
             _ => read(body).await,
         };
-        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
+        self.note(Seen {
             process,
             method: head.method.clone(),
             target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
@@ -294,13 +345,25 @@ impl Connect for Wire {
     async fn connect(&self, to: &Backend) -> io::Result<DuplexStream> {
         let state = &self.n8n.state;
         assert!(!state.bug.load(Ordering::SeqCst), "a bug, on purpose");
+        if state.unreachable.load(Ordering::SeqCst) {
+            return pending().await;
+        }
         let gone = state.gone.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if state.down.load(Ordering::SeqCst) || gone.is_some_and(|gone| gone == to.to_string()) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         state.connections.fetch_add(1, Ordering::SeqCst);
         let (ours, theirs) = duplex(64 * 1024);
-        state.tasks.spawn(self.n8n.clone().serve(theirs, to.to_string()));
+        let knife = state.knife.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let n8ns = match knife {
+            None => theirs,
+            Some(knife) => {
+                let (near, far) = duplex(64 * 1024);
+                state.tasks.spawn(knife.carry(theirs, near));
+                far
+            }
+        };
+        state.tasks.spawn(self.n8n.clone().serve(n8ns, to.to_string()));
         Ok(ours)
     }
 }

@@ -1,7 +1,7 @@
 //! A whole gateway on in-memory wires.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use gateway_certs::{Clock, Identity, Keeping};
 use gateway_config::{Answers, Invalid, Settings, System};
 use gateway_edge::{Entry, Handshakes, Leave};
-use gateway_proxy::Rules;
+use gateway_proxy::{Rules, probe};
 use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
 use http_body_util::Full;
@@ -53,7 +53,17 @@ pub struct Gateway {
     folder: TempDir,
     reloader: Reloader,
     assembly: Assembly<Wire>,
+    https: Https,
     log: Arc<Mutex<Vec<u8>>>,
+}
+
+/// The HTTPS listener: one, with one pool of connections to n8n, for all who connect.
+struct Https(Box<dyn Fn(Entry<DuplexStream>) + Send + Sync>);
+
+impl fmt::Debug for Https {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Https")
+    }
 }
 
 impl Gateway {
@@ -148,7 +158,9 @@ impl Gateway {
             let (internet, until) = (FakeInternet(authorities.all.clone()), stop.clone());
             tasks.spawn(async move { keeper.work(&internet, &wires, until).await });
         }
-        Ok(Self { n8n, stop, tasks, telemetry, folder, reloader, assembly, log: lines })
+        let (edge, served) = (assembly.https(&tasks), tasks.clone());
+        let https = Https(Box::new(move |entry| drop(served.spawn(edge.clone().serve(entry)))));
+        Ok(Self { n8n, stop, tasks, telemetry, folder, reloader, assembly, https, log: lines })
     }
 
     /// The gateway's own folder, with `policy.yaml` in it.
@@ -172,6 +184,15 @@ impl Gateway {
     /// Looks whether files have changed, as the gateway does each second.
     pub fn look(&mut self) -> Option<Outcome> {
         self.reloader.look()
+    }
+
+    /// Asks n8n's processes whether they are ready, as the gateway does again and again.
+    pub async fn probe(&self) {
+        let rules = self.rules();
+        for upstream in rules.upstreams.all() {
+            let wire = self.n8n.wire();
+            probe(&wire, upstream, &rules.readiness, &self.telemetry, false).await;
+        }
     }
 
     /// Whoever remembers clients.
@@ -217,8 +238,7 @@ impl Gateway {
     pub fn dial(&self, from: &str) -> DuplexStream {
         let (ours, theirs) = duplex(64 * 1024);
         let peer = SocketAddr::new(from.parse::<IpAddr>().expect("an address"), 50_000);
-        let edge = self.assembly.https(&self.tasks);
-        self.tasks.spawn(edge.serve(Entry { io: theirs, peer }));
+        (self.https.0)(Entry { io: theirs, peer });
         ours
     }
 

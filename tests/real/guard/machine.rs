@@ -36,7 +36,7 @@ async fn bans_hold_while_the_disk_is_full_and_are_written_when_it_is_not() {
     let seen = disk.path(&state);
     let at =
         |gateway: &Gateway, n| Client::new(stranger(n), HOST, gateway.port(), &seen.join("ca.pem"));
-    at(&gateway, 2).send(Request::get("/webhook/x"), "").await.is(502);
+    at(&gateway, 2).send(Request::get("/webhook/x"), "").await.is(503);
     assert!(gateway.events("state_write_failed").is_empty());
 
     step("the disk is full");
@@ -64,7 +64,7 @@ async fn bans_hold_while_the_disk_is_full_and_are_written_when_it_is_not() {
     gateway.kill().await;
     let gateway = gateway_in(&disk, folder.path(), "").await;
     assert!(at(&gateway, 2).is_dropped().await && at(&gateway, 3).is_dropped().await);
-    at(&gateway, 4).send(Request::get("/webhook/x"), "").await.is(502);
+    at(&gateway, 4).send(Request::get("/webhook/x"), "").await.is(503);
     let (_, why) = gateway.bans(&["why", "127.0.0.2"]).await;
     assert_eq!(why["banned"]["jail"], "scan", "{why}");
     assert_eq!(why["banned"]["offences"].as_array().unwrap().len(), 10, "{why}");

@@ -10,7 +10,7 @@ use super::{class::Class, flaw::Flaw};
 use crate::HeadSize;
 
 /// The longest method; the longest that is registered has 17.
-const METHOD_BYTES: usize = 24;
+pub(crate) const METHOD_BYTES: usize = 24;
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,7 +301,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 /// Whether bytes are a target: a path, or an address as it is sent to proxies (RFC 9112 3.2.1,
 /// 3.2.2). An asterisk asks about the whole server, and n8n has nothing to say of that.
-fn is_target(target: &[u8]) -> Result<(), Flaw> {
+pub(crate) fn is_target(target: &[u8]) -> Result<(), Flaw> {
     if target.first() == Some(&b'/') {
         return is_encoded(target);
     }

@@ -30,7 +30,8 @@ fn describe(status: &Status, now: i64) -> String {
     lines.push(format!("n8n-gateway {}, up {}", status.version, span(status.uptime_seconds)));
     for upstream in &status.n8n {
         let up = if upstream.up { "up" } else { "DOWN" };
-        lines.push(format!("n8n          {} {up}", upstream.url));
+        let shut = if upstream.circuit == "closed" { "" } else { ", requests are refused at once" };
+        lines.push(format!("n8n          {} {up}{shut}", upstream.url));
     }
     for certificate in &status.certificates {
         lines.extend(certs::describe(certificate, now));

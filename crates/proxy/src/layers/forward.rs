@@ -85,6 +85,10 @@ where
         })?;
         exchange.n8n_answered(response.status(), handed_over.elapsed());
 
+        if response.status() == StatusCode::NO_CONTENT {
+            // It has none, and a client that were promised some would wait for it (RFC 9110 8.6).
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response.map(|body| Answer::n8n(body, Some(lease), &exchange)));
         }

@@ -6,16 +6,12 @@ use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 use futures_util::FutureExt;
 use gateway_n8n::{METHODS, Surface};
 use gateway_policy::{Reason, Refusal};
-use gateway_telemetry::{Panicked, Refused, UpstreamFault};
+use gateway_telemetry::{Panicked, Refused};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tower::{Layer, layer::layer_fn};
 
 use super::Recorded;
-use crate::{
-    Answer, Exchange, Failure, Fault, Serve,
-    failure::{Spent, chain},
-    page,
-};
+use crate::{Answer, Exchange, Failure, Fault, Serve, failure::Spent, page};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -130,12 +126,7 @@ fn faulty(
     why: &(dyn std::error::Error + 'static),
     exchange: &Arc<Exchange>,
 ) -> Response<Answer> {
-    exchange.failed(fault.name());
-    exchange.telemetry().say(&UpstreamFault {
-        request_id: exchange.id().to_string(),
-        fault: fault.name(),
-        error: chain(why),
-    });
+    exchange.faulted(fault, why);
     page::answer(fault.status(), fault.text(), exchange)
 }
 

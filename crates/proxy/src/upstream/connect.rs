@@ -1,7 +1,8 @@
 //! A connection to n8n.
 
-use std::io;
+use std::{io, time::Duration};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -22,6 +23,13 @@ pub trait Connect: Clone + Send + Sync + 'static {
     fn connect(&self, to: &Backend) -> impl Future<Output = io::Result<Self::Io>> + Send;
 }
 
+/// How long n8n's machine may say nothing at all before its connections are given up. It answers
+/// even while n8n works for an hour on one answer; only one that is gone does not.
+const GONE_AFTER: Duration = Duration::from_secs(30);
+
+/// How often it is asked while nothing else is under way.
+const ASKED_EVERY: Duration = Duration::from_secs(10);
+
 /// TCP.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
@@ -33,6 +41,10 @@ impl Connect for Tcp {
         let host = to.host.trim_start_matches('[').trim_end_matches(']');
         let io = TcpStream::connect((host, to.port)).await?;
         io.set_nodelay(true)?;
+        let socket = SockRef::from(&io);
+        let asks = TcpKeepalive::new().with_time(ASKED_EVERY).with_interval(ASKED_EVERY);
+        socket.set_tcp_keepalive(&asks.with_retries(3))?;
+        socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
         Ok(io)
     }
 }

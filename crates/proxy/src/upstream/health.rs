@@ -10,9 +10,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::{Connect, Upstream};
+use super::{Connect, Upstream, circuit::Trouble};
 
-/// How long a readiness probe may take.
+/// How long a connection may take to be made, and how long an answer may take then.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long an answer to a request stands for an answer to a probe.
@@ -20,6 +20,9 @@ const RECENTLY: Duration = Duration::from_secs(5);
 
 /// Asks `upstream` whether it is ready, at `path`, and notes the answer; says it if it is news, or
 /// the `first` of it.
+///
+/// Any answer closes its circuit, since who answers is there, whatever it says of itself: one whose
+/// path of readiness is another than we know must not stay shut out.
 pub async fn probe(
     connect: &impl Connect,
     upstream: &Upstream,
@@ -28,17 +31,38 @@ pub async fn probe(
     first: bool,
 ) {
     // Requests that were answered tell as much as a probe, and n8n is asked less.
-    let ready = if upstream.heard_within(RECENTLY) {
-        Ok(())
-    } else {
-        let asked = timeout(PROBE_TIMEOUT, ask(connect, upstream, path)).await;
-        asked.unwrap_or_else(|late| Err(late.into()))
+    if upstream.heard_within(RECENTLY) {
+        return upstream.note(None, telemetry, first);
+    }
+    let connected = timeout(PROBE_TIMEOUT, connect.connect(&upstream.backend)).await;
+    let ready = match connected.unwrap_or_else(|late| Err(late.into())) {
+        Err(why) => {
+            upstream.opens(Trouble::Unreachable, telemetry);
+            Err(why)
+        }
+        Ok(io) => match timeout(PROBE_TIMEOUT, ask(io, upstream, path)).await {
+            // It is there and busy: a workflow can keep Node from everything else.
+            Err(late) => Err(late.into()),
+            Ok(Err(why)) => {
+                upstream.opens(Trouble::Broken, telemetry);
+                Err(why)
+            }
+            Ok(Ok(status)) => {
+                upstream.closes(telemetry);
+                match status {
+                    StatusCode::OK => Ok(()),
+                    status => Err(io::Error::other(format!("{path} answered {}", status.as_u16()))),
+                }
+            }
+        },
     };
-    upstream.note(ready.as_ref().err(), telemetry, first);
+    upstream.note(ready.as_ref().err().map(|why| why as _), telemetry, first);
 }
 
-async fn ask(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Result<()> {
-    let io = connect.connect(&upstream.backend).await?;
+async fn ask<Io>(io: Io, upstream: &Upstream, path: &str) -> io::Result<StatusCode>
+where
+    Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let request = Request::get(path)
@@ -54,9 +78,5 @@ async fn ask(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Res
         response = asked.as_mut() => response,
         _ = connection.as_mut() => asked.await,
     };
-    let response = response.map_err(io::Error::other)?;
-    match response.status() {
-        StatusCode::OK => Ok(()),
-        status => Err(io::Error::other(format!("{path} answered {}", status.as_u16()))),
-    }
+    Ok(response.map_err(io::Error::other)?.status())
 }
