@@ -198,3 +198,26 @@ async fn an_answer_that_nobody_reads_is_cut() {
     }
     counted(&gateway, "gateway_jail_failed_total{jail=\"protocol\"} 1").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_an_answer_a_connection_idles_for_a_minute_too() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    // From n8n, from the gateway itself, and one that takes longer than a connection may idle.
+    for (path, takes) in [("/webhook/x", 0), ("/nothing", 0), ("/webhook/stream", 90)] {
+        let mut io = gateway.secure(gateway.dial(STRANGER), "n8n.test", "http/1.1").await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: n8n.test\r\n\r\n");
+        io.write_all(head.as_bytes()).await.unwrap();
+        let mut some = [0; 8192];
+        if takes > 0 {
+            gateway.n8n.drip("begun");
+        }
+        let read = timeout(EVER, io.read(&mut some)).await.unwrap().unwrap();
+        assert!(some[..read].starts_with(b"HTTP/1.1 "), "{path}");
+        if takes > 0 {
+            sleep(takes * SECOND).await;
+            gateway.n8n.drip("");
+        }
+        let (_, took) = drip(io, b"").await;
+        assert!(took >= 59 * SECOND && took < 65 * SECOND, "{path}: {took:?}");
+    }
+}

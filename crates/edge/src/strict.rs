@@ -128,7 +128,7 @@ impl<IO> Strict<IO> {
     /// Waits for what has taken too long, if anything is waited for: hyper has a clock for heads, and
     /// counts the time between two requests with it.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Awaited> {
-        let answered = self.wire.in_head() && self.flow.is_done(self.wire.heads());
+        let answered = self.wire.in_head() && self.flow.poll_done(self.wire.heads(), cx).is_ready();
         let awaited = match self.mode {
             Mode::Messages if answered && self.held.is_empty() => Some(Awaited::Request),
             Mode::Messages if answered => Some(Awaited::RestOfHead),

@@ -166,7 +166,7 @@ impl FakeN8n {
         self.state.begun.load(Ordering::SeqCst)
     }
 
-    /// Sends one more piece of a `stream`.
+    /// Sends one more piece of a `stream`; an empty one is its end.
     pub fn drip(&self, piece: &'static str) {
         self.state.drips.send_modify(|drips| drips.push(Bytes::from_static(piece.as_bytes())));
     }
@@ -283,6 +283,7 @@ impl FakeN8n {
             loop {
                 let next = drips.borrow_and_update().get(sent).cloned();
                 match next {
+                    Some(piece) if piece.is_empty() => return,
                     Some(piece) => {
                         if sender.send_data(piece).await.is_err() {
                             return;

@@ -26,6 +26,8 @@ struct State {
     /// The request in whose place another one stands, and why.
     refused: Option<(u64, Flaw)>,
     waiting: Option<Waker>,
+    /// Who wants to know when an answer has ended.
+    idling: Option<Waker>,
 }
 
 impl Flow {
@@ -57,12 +59,22 @@ impl Flow {
 
     /// Takes down that an answer has ended, or will never be.
     pub(crate) fn ended(&self) {
-        self.state().ended += 1;
+        let mut state = self.state();
+        state.ended += 1;
+        if let Some(waker) = state.idling.take() {
+            waker.wake();
+        }
     }
 
-    /// Whether nothing is asked of the first `number` requests any more.
-    pub(super) fn is_done(&self, number: u64) -> bool {
-        self.state().ended >= number
+    /// Ready once nothing is asked of the first `number` requests any more.
+    pub(super) fn poll_done(&self, number: u64, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.ended >= number {
+            return Poll::Ready(());
+        }
+        // hyper may have looked for the next request before it lets go of the answer.
+        state.idling = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Takes down an answer.
