@@ -15,6 +15,7 @@
 mod acme;
 mod browser;
 mod client;
+mod deploy;
 mod guard;
 mod http;
 mod installation;

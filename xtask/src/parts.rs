@@ -24,7 +24,7 @@ const fn program(name: &'static str, asked: &'static str, package: &'static str)
 }
 
 /// What the tests with real parts need besides n8n.
-const FOR_TESTS: [Program; 11] = [
+const FOR_TESTS: [Program; 12] = [
     program("chromium", "--version", "chromium"),
     program("chromedriver", "--version", "chromium-driver"),
     program("promtool", "--version", "prometheus"),
@@ -36,6 +36,7 @@ const FOR_TESTS: [Program; 11] = [
     program("named", "-v", "bind9"),
     program("curl", "--version", "curl"),
     program("testssl", "--version", "testssl.sh"),
+    program("systemd-analyze", "--version", "systemd"),
 ];
 
 /// What the installation of n8n needs: npm fetches it, and one of its parts is compiled.

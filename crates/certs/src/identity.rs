@@ -2,9 +2,10 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
-use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
+use rustls::{InconsistentKeys, crypto::aws_lc_rs::sign::any_supported_type, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use zeroize::Zeroize;
 
 use crate::Error;
 
@@ -28,7 +29,7 @@ impl Identity {
     pub(crate) fn new(
         from: &Path,
         chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
+        mut key: PrivateKeyDer<'static>,
     ) -> Result<Self, Error> {
         let content = |why: &str| Error::Content(from.to_owned(), why.to_owned());
         let leaf = chain.first().ok_or_else(|| content("no certificate in it"))?;
@@ -39,11 +40,16 @@ impl Identity {
         let (not_before, not_after) =
             (validity.not_before.timestamp(), validity.not_after.timestamp());
         let (names, serial) = (names(&x509), hexadecimal(x509.raw_serial()));
-        let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
-        let key = key.map_err(|why| match why {
-            rustls::Error::InconsistentKeys(_) => Error::Mismatch,
-            other => Error::Unusable(other),
-        })?;
+        let signing = any_supported_type(&key);
+        // From here on only the library has it, which forgets it in order.
+        key.zeroize();
+        let key = CertifiedKey::new(chain, signing.map_err(Error::Unusable)?);
+        match key.keys_match() {
+            // A kind of key that does not tell is found out in the first handshake.
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(rustls::Error::InconsistentKeys(_)) => return Err(Error::Mismatch),
+            Err(other) => return Err(Error::Unusable(other)),
+        }
         Ok(Self { key: Arc::new(key), names, serial, issuer, not_before, not_after })
     }
 

@@ -10,6 +10,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use crate::{Error, Identity, store::whole};
 
@@ -35,7 +36,8 @@ impl LocalAuthority {
             |path: &Path| fs::read_to_string(path).map_err(|why| Error::File(path.to_owned(), why));
         let content =
             |path: &Path, why: rcgen::Error| Error::Content(path.to_owned(), why.to_string());
-        let pair = KeyPair::from_pem(&read(&key)?).map_err(|why| content(&key, why))?;
+        let pem = Zeroizing::new(read(&key)?);
+        let pair = KeyPair::from_pem(&pem).map_err(|why| content(&key, why))?;
         let issuer = Issuer::from_ca_cert_pem(&read(&certificate)?, pair);
         let issuer = issuer.map_err(|why| content(&certificate, why))?;
         Ok(Self { issuer, certificate })
@@ -65,8 +67,8 @@ impl LocalAuthority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         (params.not_before, params.not_after) = (at(now - 3600), at(now + 365 * 86_400));
-        let pair = KeyPair::generate().map_err(Error::Made)?;
-        let made = params.signed_by(&pair, &self.issuer).map_err(Error::Made)?;
+        let pair = Zeroizing::new(KeyPair::generate().map_err(Error::Made)?);
+        let made = params.signed_by(&*pair, &self.issuer).map_err(Error::Made)?;
         let chain = vec![CertificateDer::from(made.der().to_vec())];
         let key = PrivateKeyDer::try_from(pair.serialize_der())
             .map_err(|why| Error::Content(self.certificate.clone(), why.to_owned()))?;
@@ -84,8 +86,8 @@ pub(crate) fn temporary(hosts: &[String], now: i64) -> Result<Identity, Error> {
     let mut params = CertificateParams::new(hosts).map_err(Error::Made)?;
     params.distinguished_name = name("n8n-gateway temporary certificate");
     (params.not_before, params.not_after) = (at(now - 3600), at(now + 7 * 86_400));
-    let pair = KeyPair::generate().map_err(Error::Made)?;
-    let made = params.self_signed(&pair).map_err(Error::Made)?;
+    let pair = Zeroizing::new(KeyPair::generate().map_err(Error::Made)?);
+    let made = params.self_signed(&*pair).map_err(Error::Made)?;
     let place = Path::new("the temporary certificate");
     let key = PrivateKeyDer::try_from(pair.serialize_der())
         .map_err(|why| Error::Content(place.to_owned(), why.to_owned()))?;
@@ -98,9 +100,9 @@ fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> {
     params.distinguished_name = name("n8n-gateway development CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let pair = KeyPair::generate().map_err(Error::Made)?;
-    let made = params.self_signed(&pair).map_err(Error::Made)?;
-    whole(key, 0o600, &pair.serialize_pem())?;
+    let pair = Zeroizing::new(KeyPair::generate().map_err(Error::Made)?);
+    let made = params.self_signed(&*pair).map_err(Error::Made)?;
+    whole(key, 0o600, &Zeroizing::new(pair.serialize_pem()))?;
     whole(certificate, 0o644, &made.pem())
 }
 

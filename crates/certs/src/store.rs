@@ -15,6 +15,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use zeroize::Zeroizing;
+
 pub(crate) use self::record::{OpenOrder, Record};
 use crate::{Error, Identity, from_pem};
 
@@ -86,7 +88,8 @@ impl Store {
 
     /// Keeps the key and certificate of `host`, both PEM.
     pub(crate) fn keep_identity(&self, host: &str, chain: &str, key: &str) -> Result<(), Error> {
-        self.write(&self.pem(host), &format!("{}\n{}\n", key.trim(), chain.trim()))
+        let both = Zeroizing::new(format!("{}\n{}\n", key.trim(), chain.trim()));
+        self.write(&self.pem(host), &both)
     }
 
     /// What is remembered of `host`.
@@ -119,7 +122,8 @@ impl Store {
 
     fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Found<T> {
         match fs::read(path) {
-            Ok(bytes) => match parse(&bytes) {
+            // There may be a key in it.
+            Ok(bytes) => match parse(&Zeroizing::new(bytes)) {
                 Ok(value) => Found { value: Some(value), aside: None },
                 Err(why) => Found { value: None, aside: Some(set_aside(path, why)) },
             },
@@ -202,8 +206,8 @@ fn parsed<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|why| why.to_string())
 }
 
-fn text(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+fn text(value: &impl serde::Serialize) -> Zeroizing<String> {
+    Zeroizing::new(serde_json::to_string_pretty(value).unwrap_or_default())
 }
 
 /// An error with what caused it, in one line.

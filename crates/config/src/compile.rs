@@ -25,7 +25,7 @@ use crate::{
     rates, raw,
     text::{AdminSocket, HostName, ListenAddress},
     tls::{self, Beside},
-    world::beside,
+    world::{Purpose, START_ANEW, beside},
     yaml,
 };
 
@@ -68,8 +68,11 @@ pub fn load(file: &Path, world: &dyn World, answers: &Answers) -> Result<Config,
     let text = world.read(file).map(String::from_utf8);
     let config = match text {
         Ok(Ok(text)) => compile(&text, answers, &session),
-        Ok(Err(_)) => whole_file(&session, "not UTF-8".to_owned()),
-        Err(why) => whole_file(&session, why.to_string()),
+        Ok(Err(_)) => whole_file(&session, "not UTF-8".to_owned(), None),
+        Err(why) if world.is_out_of_reach(file, Purpose::Read) => {
+            whole_file(&session, why.to_string(), Some(START_ANEW.to_owned()))
+        }
+        Err(why) => whole_file(&session, why.to_string(), None),
     };
     let problems = session.problems.into_inner();
     match config {
@@ -80,9 +83,9 @@ pub fn load(file: &Path, world: &dyn World, answers: &Answers) -> Result<Config,
     }
 }
 
-fn whole_file(session: &Session<'_>, message: String) -> Option<Config> {
+fn whole_file(session: &Session<'_>, message: String, hint: Option<String>) -> Option<Config> {
     let mut problems = session.problems.borrow_mut();
-    problems.add(crate::Severity::Error, session.file, None, message, None);
+    problems.add(crate::Severity::Error, session.file, None, message, hint);
     None
 }
 
@@ -104,6 +107,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         limits,
         state,
         log,
+        hardening,
         mode,
     } = raw::Policy::deserialize(Reader { node: &root, session }).ok()?;
 
@@ -140,13 +144,12 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         min_rate,
         state: state_of(taken(state), session),
         log: log_of(taken(log), session),
+        hardening: hardening.and_then(|it| it.value).unwrap_or_default(),
         nftables,
     };
-    let mode = mode_of(mode);
-    let hosts = hosts?;
-    let bans = if mode == Mode::DryRun { bans.dry() } else { bans };
-    let policy =
-        Policy { hosts, clients, surfaces, deny, access, bodies, limits: rates, bans, mode };
+    let (hosts, mode) = (hosts?, mode_of(mode));
+    let (limits, bans) = (rates, if mode == Mode::DryRun { bans.dry() } else { bans });
+    let policy = Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, mode };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
 }
 

@@ -9,6 +9,8 @@ use serde::{
     forward_to_deserialize_any,
 };
 
+use zeroize::Zeroizing;
+
 use crate::{
     Problems, Severity, World,
     at::{AT, SHAPE},
@@ -86,7 +88,10 @@ impl<'n> Reader<'n> {
             Ok(None) => Ok((text.clone(), false)),
             Ok(Some(reference)) => {
                 let value = reference.follow(self.session.file, self.session.world);
-                value.map(|value| (value, true)).map_err(|why| Failed(Some(why)))
+                value.map(|value| (value, true)).map_err(|(why, hint)| {
+                    self.session.error(self.node.place, why, hint);
+                    Failed(None)
+                })
             }
             Err(why) => Err(Failed(Some(why))),
         }
@@ -209,7 +214,7 @@ impl<'de, 'n> de::Deserializer<'de> for Reader<'n> {
                     let place = self.node.place;
                     self.session.warning(place, "a secret written in clear", Some(hint.to_owned()));
                 }
-                visitor.visit_string(text)
+                visitor.visit_str(&Zeroizing::new(text))
             })),
             _ => self.blame(visitor.visit_newtype_struct(self)),
         }

@@ -45,6 +45,7 @@ pub fn effective(config: &Config) -> Value {
             "level": settings.log.level,
             "fail2ban": settings.log.fail2ban,
         },
+        "hardening": settings.hardening,
         "mode": match policy.mode {
             Mode::Enforce => "enforce",
             Mode::DryRun => "dry-run",

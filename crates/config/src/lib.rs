@@ -13,6 +13,7 @@ mod compile;
 mod de;
 mod effective;
 mod grants;
+mod hardening;
 mod limits;
 mod networks;
 mod problem;
@@ -27,6 +28,7 @@ mod yaml;
 
 pub use compile::{Config, Invalid, load};
 pub use effective::effective;
+pub use hardening::Hardening;
 pub use problem::{Problem, Problems, Severity};
 pub use raw::schema;
 pub use secret::{Secret, SecretBytes};
@@ -35,4 +37,4 @@ pub use settings::{
     HeadSize, KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher, Requests, Rfc2136,
     Settings, Timeouts, Tls, TlsVersion, TsigAlgorithm, TsigKey,
 };
-pub use world::{Answers, Needs, System, World};
+pub use world::{Answers, Needs, Purpose, System, World};

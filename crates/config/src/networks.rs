@@ -18,7 +18,7 @@ use crate::{
     at::{At, Keyed, OneOrMany},
     de::Session,
     raw,
-    world::beside,
+    world::{beside, unreadable},
 };
 
 /// How often a DNS name is asked for if nothing else is said.
@@ -176,7 +176,8 @@ pub(crate) fn read(
     match session.world.read(&full) {
         Ok(bytes) => Some((full, bytes)),
         Err(why) => {
-            session.error(path.place, format!("{}: {why}", full.display()), None);
+            let (message, hint) = unreadable(&full, &why, session.world);
+            session.error(path.place, message, hint);
             None
         }
     }

@@ -18,7 +18,7 @@ pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 pub(crate) use grants::{ClientCertificate, Grant};
 
 use crate::{
-    Secret,
+    Hardening, Secret,
     at::{At, Keyed, OneOrMany, Shape, Shaped, by_shape, the_value},
     text::{AdminAddress, BackendUrl, HostName, ListenAddress, Rate, Size, Span},
 };
@@ -63,6 +63,10 @@ pub(crate) struct Policy {
     pub(crate) state: Option<At<State>>,
     /// What is written down.
     pub(crate) log: Option<At<Log>>,
+    /// How far the process gives up what it does not need: `auto` (the default) as far as the
+    /// kernel knows how, `require` or it does not start, `off` for debuggers. A change needs a
+    /// restart.
+    pub(crate) hardening: Option<At<Hardening>>,
     /// `enforce` (the default), or `dry-run`: everything is decided, counted and logged, and what
     /// can be let through passes.
     pub(crate) mode: Option<At<Mode>>,

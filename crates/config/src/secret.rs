@@ -5,15 +5,16 @@ use std::{borrow::Cow, fmt};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
 
 use crate::text::visit_text;
 
 /// The newtype name by which [`Secret`] tells the deserializer what it is.
 pub(crate) const SECRET: &str = "$secret";
 
-/// A text that every print masks.
+/// A text that every print masks, and that does not stay in memory.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// The text itself. Keep it out of everything that is printed.
@@ -35,9 +36,9 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Bytes that every print masks.
+/// Bytes that every print masks, and that do not stay in memory.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretBytes(Vec<u8>);
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
     /// The bytes that `secret` is in base64, of either alphabet, padded or not.
@@ -53,7 +54,8 @@ impl SecretBytes {
                 other => other,
             })
             .collect();
-        STANDARD_NO_PAD.decode(standard).ok().filter(|it| !it.is_empty()).map(Self)
+        let decoded = STANDARD_NO_PAD.decode(Zeroizing::new(standard).as_bytes()).ok();
+        decoded.filter(|it| !it.is_empty()).map(|bytes| Self(Zeroizing::new(bytes)))
     }
 
     /// The bytes themselves. Keep them out of everything that is printed.
@@ -73,7 +75,7 @@ impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let not_empty = |text: &str| match text.trim() {
             "" => Err("is empty".to_owned()),
-            secret => Ok(Self(secret.to_owned())),
+            secret => Ok(Self(Zeroizing::new(secret.to_owned()))),
         };
         deserializer.deserialize_newtype_struct(SECRET, visit_text("a secret", not_empty))
     }
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn no_print_shows_it() {
-        let secret = Secret("hunter2".to_owned());
+        let secret = Secret(Zeroizing::new("hunter2".to_owned()));
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
     }
 }

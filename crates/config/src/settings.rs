@@ -12,7 +12,7 @@ pub use acme::{
     Acme, Challenge, Directory, Dns, Eab, KeyType, Publisher, Rfc2136, TsigAlgorithm, TsigKey,
 };
 
-use crate::Secret;
+use crate::{Hardening, Secret};
 
 /// Everything of a policy that is not a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Settings {
     pub log: Log,
     /// Whether nftables is told of bans.
     pub nftables: bool,
+    /// How far the process gives up what it does not need. A change needs a restart.
+    pub hardening: Hardening,
 }
 
 /// Where to listen. A change needs a restart.
@@ -239,6 +241,7 @@ impl Settings {
             ("state.dir", self.state != other.state),
             ("log", self.log != other.log),
             ("bans.nftables", self.nftables != other.nftables),
+            ("hardening", self.hardening != other.hardening),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

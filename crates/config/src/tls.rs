@@ -7,8 +7,12 @@ use std::path::Path;
 use gateway_policy::{Hosts, Place};
 
 use crate::{
-    Certificate, Listen, Needs, Tls, TlsVersion, at::At, compile::required, de::Session, raw,
-    world::beside,
+    Certificate, Listen, Needs, Tls, TlsVersion,
+    at::At,
+    compile::required,
+    de::Session,
+    raw,
+    world::{Purpose, START_ANEW, beside},
 };
 
 /// What stands beside `tls` in the file.
@@ -39,6 +43,12 @@ pub(crate) fn tls(
             let key = required(key, "tls.certificate.key", place, "key: privkey.pem", session);
             let chain = beside(session.file, Path::new(&chain?));
             let key = beside(session.file, Path::new(&key?));
+            for file in [&chain, &key] {
+                if session.world.is_out_of_reach(file, Purpose::Read) {
+                    let message = format!("{}: out of the running gateway's reach", file.display());
+                    session.error(place, message, Some(START_ANEW.to_owned()));
+                }
+            }
             needs.files.extend([chain.clone(), key.clone()]);
             Certificate::Files { chain, key }
         }

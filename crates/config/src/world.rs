@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use zeroize::Zeroizing;
+
 /// Files and environment, as an argument: tests bring their own.
 pub trait World {
     /// The file's content.
@@ -19,6 +21,40 @@ pub trait World {
 
     /// The variable's value, if it is set to text.
     fn variable(&self, name: &str) -> Option<String>;
+
+    /// Whether this process gave up the way to `path` when it started, whatever the file's own
+    /// permissions are: only another start leads there.
+    fn is_out_of_reach(&self, _path: &Path, _purpose: Purpose) -> bool {
+        false
+    }
+}
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be read.
+    Read,
+    /// To be run.
+    Run,
+}
+
+/// What leads to a file that is out of reach.
+pub(crate) const START_ANEW: &str = "the gateway keeps to the folders that it knew when it \
+     started: `n8n-gateway upgrade` or a restart takes this one in";
+
+/// Why a file could not be read, in words, and a hint where there is one.
+pub(crate) fn unreadable(
+    path: &Path,
+    why: &io::Error,
+    world: &dyn World,
+) -> (String, Option<String>) {
+    let path_shown = path.display();
+    let denied = why.kind() == io::ErrorKind::PermissionDenied;
+    if denied && world.is_out_of_reach(path, Purpose::Read) {
+        let hint = Some(START_ANEW.to_owned());
+        return (format!("{path_shown}: out of the running gateway's reach"), hint);
+    }
+    (format!("{path_shown}: {why}"), None)
 }
 
 /// The machine itself.
@@ -74,20 +110,29 @@ impl Reference {
     }
 
     /// What it leads to, without white space at its ends.
-    pub(crate) fn follow(&self, policy: &Path, world: &dyn World) -> Result<String, String> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and a hint where there is one.
+    pub(crate) fn follow(
+        &self,
+        policy: &Path,
+        world: &dyn World,
+    ) -> Result<String, (String, Option<String>)> {
         match self {
             Self::File(path) => {
                 let path = beside(policy, path);
-                let bytes =
-                    world.read(&path).map_err(|why| format!("{}: {why}", path.display()))?;
-                let text = String::from_utf8(bytes);
-                let text = text.map_err(|_| format!("{}: not UTF-8", path.display()))?;
+                let bytes = world.read(&path).map_err(|why| unreadable(&path, &why, world))?;
+                // It may be a secret.
+                let bytes = Zeroizing::new(bytes);
+                let text = std::str::from_utf8(&bytes);
+                let text = text.map_err(|_| (format!("{}: not UTF-8", path.display()), None))?;
                 Ok(text.trim().to_owned())
             }
             Self::Variable(name) => world
                 .variable(name)
                 .map(|value| value.trim().to_owned())
-                .ok_or_else(|| format!("the environment has no variable `{name}`")),
+                .ok_or_else(|| (format!("the environment has no variable `{name}`"), None)),
         }
     }
 }

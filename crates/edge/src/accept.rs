@@ -21,10 +21,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
-    Bounds, Handshakes,
+    Bounds, Handshakes, Leave,
     fate::Fate,
     http as wire,
     pace::Paced,
@@ -132,8 +132,8 @@ pub struct Edge<D, A> {
     pub protocol: Protocol,
     /// What is said of it.
     pub telemetry: Telemetry,
-    /// Cancelled when no more connections are taken.
-    pub stop: CancellationToken,
+    /// How it is told of its end.
+    pub leave: Leave,
     /// What shutdown waits for.
     pub tasks: TaskTracker,
 }
@@ -147,7 +147,7 @@ impl<D: Door, A: App> Edge<D, A> {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.stop.cancelled() => return,
+                () = self.leave.retired() => return,
             };
             match accepted {
                 Ok((io, peer)) => {
@@ -211,12 +211,12 @@ impl<D: Door, A: App> Edge<D, A> {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (app, tasks, stop) = (self.app.clone(), self.tasks.clone(), self.stop.clone());
+        let (app, tasks, leave) = (self.app.clone(), self.tasks.clone(), self.leave.clone());
         match self.protocol.clone() {
             Protocol::Http => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Http);
                 let connection = Arc::new(Connection { peer, tls: None, for_challenges });
-                wire::one(io, app, (connection, held), terms, stop).await
+                wire::one(io, app, (connection, held), terms, leave).await
             }
             Protocol::Https(config) => {
                 let _open = self.telemetry.metrics.open(ConnectionKind::Https);
@@ -232,9 +232,9 @@ impl<D: Door, A: App> Edge<D, A> {
                 drop(shaking);
                 let connection = Arc::new(Connection { peer, tls: Some(tls), for_challenges });
                 if h2 {
-                    wire::two(io, app, (connection, held), terms, stop, tasks).await
+                    wire::two(io, app, (connection, held), terms, leave, tasks).await
                 } else {
-                    wire::one(io, app, (connection, held), terms, stop).await
+                    wire::one(io, app, (connection, held), terms, leave).await
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use gateway_policy::{Connection, Reason};
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
@@ -20,11 +20,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::two::two;
 use crate::{
-    App, Bounds,
+    App, Bounds, Leave,
     accept::Held,
     fate::Fate,
     strict::{Flaw, Flow, Strict},
@@ -39,14 +38,14 @@ type Visit = (Arc<Connection>, Held);
 /// What a connection is held to, and why it ends.
 pub(crate) type Terms = (Bounds, Arc<Fate>);
 
-/// Speaks HTTP/1.1 until the connection ends. When `stop` is cancelled, the request under way is
-/// still answered.
+/// Speaks HTTP/1.1 until the connection ends. When the listener leaves, the request under way is
+/// still answered, or the next one where there is time for one.
 pub(crate) async fn one<A: App>(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: A,
     visit: Visit,
     (bounds, fate): Terms,
-    stop: CancellationToken,
+    leave: Leave,
 ) -> hyper::Result<()> {
     let mut builder = http1::Builder::new();
     // What a head may be and how long it may take is looked after below hyper.
@@ -58,15 +57,19 @@ pub(crate) async fn one<A: App>(
     let flow = Arc::new(Flow::default());
     let io = TokioIo::new(Strict::new(io, Arc::clone(&flow), &bounds, fate));
     let left = Arc::<Mutex<Option<OnUpgrade>>>::default();
-    let leaves = Arc::clone(&left);
+    let (leaves, leaving) = (Arc::clone(&left), leave.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let unfit = flow.asked().map(Flaw::reason);
         let upgrade = request.extensions().get::<OnUpgrade>().cloned();
         let answer = answer(app.clone(), visit.clone(), request, unfit);
-        let (flow, leaves) = (Arc::clone(&flow), Arc::clone(&leaves));
+        let (flow, leaves, leave) = (Arc::clone(&flow), Arc::clone(&leaves), leaving.clone());
         async move {
             let answer = answer.await;
-            answer.map(|response| {
+            answer.map(|mut response| {
+                if leave.is_retired() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
                 flow.answered(response.status());
                 if upgrade.is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     *leaves.lock().unwrap_or_else(PoisonError::into_inner) = upgrade;
@@ -78,7 +81,7 @@ pub(crate) async fn one<A: App>(
     let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = leave.end().cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -86,7 +86,7 @@ fn patient(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 
-/// Sockets that systemd handed over (`LISTEN_FDS`), to be taken by their address.
+/// Sockets that systemd handed over (`LISTEN_FDS`), or another process, to be taken by their address.
 #[derive(Debug, Default)]
 pub struct Activated {
     sockets: Vec<TcpListener>,
@@ -99,6 +99,12 @@ impl Activated {
         let mut handed = ListenFd::from_env();
         let all = 0..handed.len();
         let sockets = all.filter_map(|at| handed.take_tcp_listener(at).ok().flatten()).collect();
+        Self { sockets }
+    }
+
+    /// Takes what another process hands over.
+    #[must_use]
+    pub fn from_sockets(sockets: Vec<TcpListener>) -> Self {
         Self { sockets }
     }
 

@@ -3,19 +3,12 @@
 pub(crate) mod bans;
 mod certificates;
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, SocketAddr},
-    os::unix::fs::{FileTypeExt, PermissionsExt},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gateway_certs::Keeping;
-use gateway_config::{Admin, Secret};
+use gateway_config::Secret;
+use gateway_edge::Leave;
 use gateway_proxy::{Live, Upstreams};
 use gateway_telemetry::{ReloadOutcome, Telemetry};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -23,7 +16,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -31,7 +24,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::sleep,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{Guard, control::Order};
 
@@ -55,54 +48,19 @@ pub(crate) enum Socket {
     Tcp(TcpListener),
 }
 
-/// Opens the operator's socket. A Unix socket is for its owner and group; one that a dead process
-/// left behind is replaced.
-pub(crate) async fn open(admin: &Admin) -> io::Result<(Socket, String)> {
-    match admin {
-        Admin::Unix(path) => {
-            let listener = unix(path).await?;
-            Ok((Socket::Unix(listener), format!("unix:{}", path.display())))
-        }
-        Admin::Tcp(address, _) => {
-            let listener = TcpListener::bind(address).await?;
-            let address: SocketAddr = listener.local_addr()?;
-            Ok((Socket::Tcp(listener), address.to_string()))
-        }
-    }
-}
-
-async fn unix(path: &Path) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    if let Ok(there) = std::fs::symlink_metadata(path) {
-        if !there.file_type().is_socket() {
-            let why = format!("{} is there and is no socket", path.display());
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
-        }
-        if tokio::net::UnixStream::connect(path).await.is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
-        }
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(listener)
-}
-
 /// How long to wait when the machine has no more file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Answers the operator until the process stops.
-pub(crate) async fn serve(socket: Socket, desk: Desk, stop: CancellationToken, tasks: TaskTracker) {
+pub(crate) async fn serve(socket: Socket, desk: Desk, leave: Leave, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             accepted = accept(&socket) => accepted,
-            () = stop.cancelled() => return,
+            () = leave.retired() => return,
         };
         match accepted {
             Ok((io, who)) => {
-                let (desk, stop) = (desk.clone(), stop.clone());
+                let (desk, stop) = (desk.clone(), leave.end().clone());
                 tasks.spawn(async move {
                     let service = service_fn(move |request| {
                         let (desk, who) = (desk.clone(), who.clone());
@@ -146,6 +104,16 @@ async fn accept(socket: &Socket) -> io::Result<(Box<dyn Bytestream>, String)> {
             Ok((Box::new(io), peer.ip().to_string()))
         }
     }
+}
+
+/// How an upgrade ended.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(crate) enum Upgraded {
+    /// A process serves, and another one ends when its connections have.
+    Upgraded { process: u32, ends: u32 },
+    /// The process that served before goes on.
+    Failed { error: String },
 }
 
 /// What is shown of the whole listener.
@@ -195,12 +163,13 @@ impl Desk {
                 let force = query(&request, "force").is_some();
                 self.reload(force).await
             }
-            (_, "/reload" | "/status" | "/metrics" | "/readyz" | "/openapi.json") => {
+            (&Method::POST, "/upgrade") => self.upgrade().await,
+            (_, "/upgrade" | "/reload" | "/status" | "/metrics" | "/readyz" | "/openapi.json") => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "metrics, healthz, readyz, status, reload, bans, certificates, openapi.json\n",
+                "metrics, healthz, readyz, status, reload, upgrade, bans, certificates, openapi.json\n",
             ),
         }
     }
@@ -217,6 +186,16 @@ impl Desk {
             ReloadOutcome::NeedsRestart | ReloadOutcome::LocksOut => StatusCode::CONFLICT,
         };
         json(status, &outcome)
+    }
+
+    async fn upgrade(&self) -> Response<Full<Bytes>> {
+        match self.ask(Order::Upgrade).await {
+            Some(Ok(process)) => {
+                json(StatusCode::OK, &Upgraded::Upgraded { process, ends: std::process::id() })
+            }
+            Some(Err(error)) => json(StatusCode::CONFLICT, &Upgraded::Failed { error }),
+            None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        }
     }
 
     async fn bans(&self, request: Request<Incoming>, who: &str) -> Response<Full<Bytes>> {

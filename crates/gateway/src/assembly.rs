@@ -8,7 +8,7 @@ use std::{
 };
 
 use gateway_certs::Challenges;
-use gateway_edge::{Admission, App, Bounds, Door, Edge, Handshakes, Held, Protocol};
+use gateway_edge::{Admission, App, Bounds, Door, Edge, Handshakes, Held, Leave, Protocol};
 use gateway_ledger::Presence;
 use gateway_policy::{Connection, Cut, Reason};
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
@@ -16,7 +16,7 @@ use gateway_telemetry::Telemetry;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{Guard, Guest, Terms};
 
@@ -41,8 +41,8 @@ pub struct Assembly<C> {
     pub proxy_protocol: bool,
     /// The port that redirects lead to.
     pub https_port: u16,
-    /// Cancelled when the process stops.
-    pub stop: CancellationToken,
+    /// How its listeners are told of their end.
+    pub leave: Leave,
 }
 
 impl<C: Connect> Assembly<C> {
@@ -55,7 +55,7 @@ impl<C: Connect> Assembly<C> {
             warden: self.guard.clone(),
             challenges: self.answers(),
             tasks: tasks.clone(),
-            stop: self.stop.clone(),
+            stop: self.leave.end().clone(),
         };
         self.edge(Protocol::Https(self.tls.clone()), stack(means), tasks)
     }
@@ -89,7 +89,7 @@ impl<C: Connect> Assembly<C> {
             app: Application(Arc::new(stack)),
             protocol,
             telemetry: self.telemetry.clone(),
-            stop: self.stop.clone(),
+            leave: self.leave.clone(),
             tasks: tasks.clone(),
         }
     }

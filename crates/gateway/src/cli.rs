@@ -12,6 +12,8 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use gateway_config::Invalid;
 
+use crate::{run::take_over, upgrade::work_as_starter};
+
 /// How a command ended, for the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -45,6 +47,9 @@ enum Command {
     Run {
         #[command(flatten)]
         policy: PolicyFile,
+        /// In place of the process that started this one.
+        #[arg(long, hide = true)]
+        take_over: bool,
     },
     /// Say everything that is wrong with a policy, with place and hint.
     ///
@@ -89,6 +94,28 @@ enum Command {
         /// For machines.
         #[arg(long)]
         json: bool,
+    },
+    /// Replace a running gateway by the program as it is now, without a connection lost.
+    ///
+    /// Exits with 0 when the new process serves, with 1 if it does not: the old one goes on then.
+    Upgrade {
+        #[command(flatten)]
+        gateway: Running,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start others; for a gateway to call.
+    #[command(hide = true)]
+    Starter {
+        #[command(flatten)]
+        policy: PolicyFile,
+        /// The program to start.
+        #[arg(long)]
+        program: PathBuf,
+        /// Give up what a start does not need.
+        #[arg(long)]
+        confined: bool,
     },
     /// Say who is banned and why; ban and let in.
     Bans {
@@ -156,7 +183,16 @@ pub fn main() -> ExitCode {
 
 fn obey(command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Run { policy } => crate::run(&policy.config).map(|()| Exit::Success),
+        Command::Run { policy, take_over: false } => {
+            crate::run(&policy.config).map(|()| Exit::Success)
+        }
+        Command::Run { policy, take_over: true } => {
+            take_over(&policy.config).map(|()| Exit::Success)
+        }
+        Command::Starter { policy, program, confined } => {
+            work_as_starter(&policy.config, &program, confined).map(|()| Exit::Success)
+        }
+        Command::Upgrade { gateway, json } => live::upgrade(&gateway, json),
         Command::Check { policy, print, json } => check::check(&policy.config, print, json),
         Command::Explain { policy, supposed, json } => {
             explain::explain(&policy.config, &supposed, json)

@@ -1,13 +1,13 @@
 //! What happens beside the requests: looking at files, asking names and n8n's health, reloading,
 //! telling systemd, answering the operator.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use gateway_certs::Clock;
 use gateway_config::Answers;
 use gateway_proxy::{Backend, CircuitState, Connect, Live, Tcp, Upstream, probe};
-use gateway_telemetry::Telemetry;
+use gateway_telemetry::{HandedOver, Telemetry, UpgradeFailed};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Outcome, Reloader, certificates,
+    confine::{Confinement, Reach},
     signals::{self, Asked, Signals},
     status::{PolicyStatus, Recent, Status, UpstreamStatus},
+    upgrade::{Ended, Upgrade, Waiting},
 };
 
 /// What the operator asks of a running gateway.
@@ -29,6 +31,27 @@ pub(crate) enum Order {
         reply: oneshot::Sender<Outcome>,
     },
     Status(oneshot::Sender<Box<Status>>),
+    Upgrade(Waiting),
+}
+
+/// Why the work ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Because {
+    /// A signal, by its name.
+    Signal(&'static str),
+    /// Another process serves.
+    HandedOver,
+}
+
+/// An upgrade that is under way, and who waits for its end.
+type Attempt = (Pin<Box<dyn Future<Output = Ended> + Send>>, Option<Waiting>);
+
+/// The end of the attempt that is under way, if one is.
+async fn ended(attempt: &mut Option<Attempt>) -> Ended {
+    match attempt {
+        Some((attempt, _)) => attempt.as_mut().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// How often files are looked at: a change is in force within two seconds of saving.
@@ -52,35 +75,52 @@ pub(crate) struct Control {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) started: Instant,
+    pub(crate) confinement: Confinement,
+    pub(crate) reach: Reach,
+    pub(crate) upgrade: Arc<Upgrade>,
 }
 
 impl Control {
-    /// Works until a signal asks for an end, and tells which.
-    pub(crate) async fn work(mut self, mut signals: Signals) -> &'static str {
+    /// Works until a signal asks for an end, or another process serves.
+    pub(crate) async fn work(mut self, mut signals: Signals) -> Because {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut alive = interval(signals::watchdog().unwrap_or(LOOK));
         let mut tidy = interval(TIDY);
         let mut recent = Recent::new();
+        let mut attempt: Option<Attempt> = None;
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
                     Asked::Reload => drop(self.reload("signal", false)),
-                    Asked::End(because) => return because,
+                    Asked::Upgrade => self.begin(None, &mut attempt),
+                    Asked::End(because) => return Because::Signal(because),
                 },
+                ended = ended(&mut attempt) => {
+                    let waiting = attempt.take().and_then(|(_, waiting)| waiting);
+                    if self.has_ended(ended, waiting) {
+                        return Because::HandedOver;
+                    }
+                }
                 _ = alive.tick() => signals::alive(),
                 _ = look.tick() => {
                     recent.sample(self.telemetry.metrics.refused_so_far());
                     self.reloader.look();
                     self.reloader.guard().sweep();
                 }
-                _ = tidy.tick() => self.reloader.guard().tidy(),
+                _ = tidy.tick() => {
+                    self.reloader.guard().tidy();
+                    for lost in self.reach.lost() {
+                        self.telemetry.say(&lost);
+                    }
+                }
                 Some(answers) = self.answers.recv() => drop(self.reloader.learn(answers)),
                 Some(order) = self.orders.recv() => match order {
                     // Whoever asked may have gone; the reload has happened all the same.
                     Order::Reload { force, reply } => {
                         drop(reply.send(self.reload("admin", force)));
                     }
+                    Order::Upgrade(reply) => self.begin(Some(reply), &mut attempt),
                     Order::Status(reply) => drop(reply.send(Box::new(self.status(&recent)))),
                 },
             }
@@ -94,12 +134,43 @@ impl Control {
         outcome
     }
 
+    /// Lets another process take over, unless that is being done.
+    fn begin(&self, waiting: Option<Waiting>, attempt: &mut Option<Attempt>) {
+        if attempt.is_none() {
+            *attempt = Some((Box::pin(Arc::clone(&self.upgrade).attempt()), waiting));
+        } else if let Some(waiting) = waiting {
+            // Whoever asked may have gone.
+            drop(waiting.send(Err("another upgrade is under way".to_owned())));
+        }
+    }
+
+    /// Tells how an upgrade has ended, and whether this process has nothing more to do.
+    fn has_ended(&self, ended: Ended, waiting: Option<Waiting>) -> bool {
+        let over = match &ended {
+            Ok(process) => {
+                signals::handed_over(*process);
+                self.telemetry.say(&HandedOver { process: *process });
+                true
+            }
+            Err(error) => {
+                self.telemetry.say(&UpgradeFailed { error: error.clone() });
+                false
+            }
+        };
+        if let Some(waiting) = waiting {
+            drop(waiting.send(ended));
+        }
+        over
+    }
+
     fn status(&self, recent: &Recent) -> Status {
         let rules = Arc::clone(&self.reloader.rules().borrow());
         let hosts: Vec<String> = rules.policy.hosts.names().map(str::to_owned).collect();
         let last = self.reloader.last();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+            hardening: self.confinement.clone(),
             uptime_seconds: self.started.elapsed().as_secs(),
             policy: PolicyStatus {
                 file: self.reloader.file().display().to_string(),

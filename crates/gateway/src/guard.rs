@@ -4,11 +4,12 @@
 mod limiters;
 mod own;
 mod warden;
+mod writing;
 
 use std::{
     fmt, io,
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -24,6 +25,7 @@ use http::HeaderValue;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::writing::Writing;
 use self::{limiters::Limiters, own::Own};
 use crate::{Terms, load::Load};
 
@@ -43,6 +45,9 @@ struct Inner {
     telemetry: Telemetry,
     /// Where the ledger is written, until somebody keeps it, and whether it could be read.
     store: Mutex<Option<(Box<dyn Store>, bool)>>,
+    /// Where that is, and whether it could be read at the start.
+    folder: PathBuf,
+    loaded: bool,
     /// How often the bans have changed.
     changed: watch::Sender<u64>,
 }
@@ -84,6 +89,8 @@ impl Guard {
             clock,
             telemetry,
             store: Mutex::new(Some((store, loaded.is_ok()))),
+            folder: folder.to_owned(),
+            loaded: loaded.is_ok(),
             changed: watch::Sender::new(0),
         }));
         guard.has_changed();
@@ -99,6 +106,13 @@ impl Guard {
             let restored = || self.has_changed();
             self.0.ledger.keep(store, loaded, now, restored, telemetry, stop).await;
         }
+    }
+
+    /// Has the ledger written down again, by whoever keeps it next.
+    pub(crate) fn reopen(&self) {
+        let store: Box<dyn Store> = Box::new(Sqlite::in_folder(&self.0.folder));
+        let mut kept = self.0.store.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some((store, self.0.loaded));
     }
 
     /// Waits until everything that was remembered so far is written, and tells whether it is.

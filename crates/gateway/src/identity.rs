@@ -6,6 +6,7 @@ use gateway_certs::{Clock, Error, Identity, LocalAuthority, Wanted, from_pem};
 use gateway_config::{Certificate, Settings, World};
 use gateway_policy::Policy;
 use gateway_telemetry::CertificateLoaded;
+use zeroize::Zeroizing;
 
 use crate::acme;
 
@@ -35,6 +36,7 @@ pub(crate) fn obtain(
         Certificate::Files { chain, key } => {
             let read =
                 |path: &PathBuf| world.read(path).map_err(|why| Error::File(path.clone(), why));
+            let read = |path: &PathBuf| read(path).map(Zeroizing::new);
             from_pem((chain, &read(chain)?), (key, &read(key)?))?
         }
         Certificate::SelfSigned => {

@@ -9,6 +9,7 @@ mod assembly;
 mod build;
 mod certificates;
 pub mod cli;
+mod confine;
 mod control;
 mod guard;
 mod identity;
@@ -18,7 +19,9 @@ mod reload;
 mod resolve;
 mod run;
 mod signals;
+mod sockets;
 mod status;
+mod upgrade;
 mod watched;
 
 pub use assembly::{Application, Assembly, Doorkeeper};

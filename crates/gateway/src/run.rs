@@ -1,24 +1,20 @@
 //! A gateway, from its policy to its end.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    sync::Arc,
-    thread,
-};
+use std::{io, net::SocketAddr, net::TcpListener, path::Path, sync::Arc, thread, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use gateway_certs::{Clock, Https, SystemClock};
-use gateway_config::{Answers, Invalid, LogFormat, LogLevel, Settings, System, load};
-use gateway_edge::Activated;
+use gateway_config::{
+    Answers, Config, Hardening, Invalid, LogFormat, LogLevel, Needs, Settings, System, load,
+};
+use gateway_edge::{Activated, Leave};
 use gateway_proxy::Tcp;
 use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping, Telemetry};
 use tokio::{
     runtime,
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,16 +22,24 @@ use crate::{
     Assembly, Reloader,
     acme::OwnListener,
     admin::{self, Desk, Socket},
-    control::{Control, Order, watch_health},
+    confine::{Confinement, Grounds, Reach, confine},
+    control::{Because, Control, Order, watch_health},
+    guard::Writing,
     identity,
     load::watch_memory,
     nftables,
     resolve::{keep_asking, look_up},
     signals::{self, Signals},
+    sockets::{Listener, Sockets, clones},
+    upgrade::{Predecessor, Starters, Upgrade},
+    watched::Recorder,
 };
 
 /// How many orders of the operator may wait.
 const ORDERS: usize = 16;
+
+/// How long connections have that wait for a request, when everything else has had its time.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The addresses behind the DNS names of the policy, as far as they can be had.
 ///
@@ -43,14 +47,17 @@ const ORDERS: usize = 16;
 ///
 /// Every problem of the policy.
 pub(crate) async fn resolve_names(file: &Path) -> Result<Answers, Invalid> {
-    let config = load(file, &System, &Answers::new())?;
+    Ok(resolve(&load(file, &System, &Answers::new())?.needs).await)
+}
+
+async fn resolve(needs: &Needs) -> Answers {
     let mut answers = Answers::new();
-    for name in config.needs.names.keys() {
+    for name in needs.names.keys() {
         if let Ok(addresses) = look_up(name).await {
             answers.insert(name.clone(), addresses);
         }
     }
-    Ok(answers)
+    answers
 }
 
 /// Runs a gateway until a signal asks for its end.
@@ -59,71 +66,145 @@ pub(crate) async fn resolve_names(file: &Path) -> Result<Answers, Invalid> {
 ///
 /// [`Invalid`] for a policy that cannot be used, and whatever keeps the gateway from starting.
 pub fn run(file: &Path) -> anyhow::Result<()> {
+    begin(file, None, Activated::from_env(), None)
+}
+
+/// Runs a gateway in place of the one that started this process.
+///
+/// # Errors
+///
+/// As [`run`]; the other one is told, and goes on.
+pub(crate) fn take_over(file: &Path) -> anyhow::Result<()> {
+    let (predecessor, sockets, operator) = Predecessor::meet()?;
+    let ended = begin(file, Some(&predecessor), sockets, Some(operator));
+    ended.inspect_err(|why| predecessor.failed(why))
+}
+
+fn begin(
+    file: &Path,
+    predecessor: Option<&Predecessor>,
+    activated: Activated,
+    operator: Option<Listener>,
+) -> anyhow::Result<()> {
+    let (settings, needs) = glance(file)?;
+    // What is wrong with a certificate is said before what is wrong with an address.
+    let sockets = Sockets::open(&settings, activated, operator);
+    let starters = Starters::begin(file, settings.hardening != Hardening::Off);
+    // There is one thread so far: what it gives up, no later one has.
+    let grounds = Grounds { policy: file, settings: &settings, needs: &needs };
+    let (confinement, reach) = confine(grounds)?;
     let control = runtime::Builder::new_current_thread().enable_all().build()?;
     control.block_on(async {
-        let answers = resolve_names(file).await?;
+        let answers = resolve(&needs).await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // The log lives as long as its guard does: until everything has been said.
         let mut guard = None;
-        let telemetry = |settings: &Settings| {
-            let (log, worker) = log(settings);
+        let mut opened = None;
+        let telemetry = |fresh: &Settings| {
+            if !fresh.needs_restart(&settings).is_empty() {
+                bail!("the policy changed while the gateway started");
+            }
+            opened = Some(sockets?);
+            let (log, worker) = log(fresh);
             guard = Some(worker);
             hook_panics();
             let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
             let telemetry = Telemetry::new(metrics, log);
-            Ok(match &settings.log.fail2ban {
+            telemetry.say(&confinement.event());
+            // Everything is fit; what comes next, two processes cannot have at once.
+            predecessor.map_or(Ok(()), Predecessor::ready)?;
+            Ok(match &fresh.log.fail2ban {
                 Some(file) => telemetry.with_fail2ban(file.clone()),
                 None => telemetry,
             })
         };
-        let world = Box::new(System);
+        let world = Box::new(reach.clone());
         let reloader = Reloader::begin(file, world, answers, Arc::clone(&clock), telemetry)?;
-        let served = serve(file, reloader, clock).await;
+        let sockets = opened.context("no sockets")?;
+        let serving = || predecessor.map_or((), Predecessor::serving);
+        let process = (confinement, reach, starters);
+        let served = serve(reloader, clock, sockets, process, serving).await;
         drop(guard);
         served
     })
 }
 
-async fn serve(file: &Path, mut reloader: Reloader, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+/// What the policy says of the process itself, and every file that it names.
+fn glance(file: &Path) -> Result<(Settings, Needs), Invalid> {
+    let recorder = Recorder::new(&System);
+    let Config { settings, mut needs, .. } = load(file, &recorder, &Answers::new())?;
+    needs.files.extend(recorder.into_parts().1.into_keys());
+    Ok((settings, needs))
+}
+
+async fn serve(
+    mut reloader: Reloader,
+    clock: Arc<dyn Clock>,
+    sockets: Sockets,
+    (confinement, reach, starters): (Confinement, Reach, Starters),
+    serving: impl FnOnce(),
+) -> anyhow::Result<()> {
     let (settings, telemetry) = (reloader.settings().clone(), reloader.telemetry().clone());
     let signals = Signals::listen()?;
-    let stop = CancellationToken::new();
-    let sockets = Sockets::open(&settings)?;
-    let (socket, admin_address) = admin::open(&settings.listen.admin)
-        .await
-        .with_context(|| format!("cannot open the admin listener ({:?})", settings.listen.admin))?;
+    let leave = Leave::new(&CancellationToken::new());
+    let socket = sockets.operator.try_clone()?.into_socket()?;
 
-    let (guard, keeping) = (reloader.guard().clone(), CancellationToken::new());
-    let (keeper, until) = (guard.clone(), keeping.clone());
-    let tasks = TaskTracker::new();
-    let kept = tasks.spawn(async move { keeper.keep(until).await });
-    let certified = look_after_certificates(&mut reloader, &tasks, &stop);
-    let assembly = assemble(&reloader, &stop);
-    let (orders, answers) = attend(&reloader, socket, &stop);
-    let mut listening = sockets.addresses();
-    listening.push(admin_address);
-    let workers = sockets.serve(&assembly, settings.timeouts.drain)?;
+    let (guard, tasks) = (reloader.guard().clone(), TaskTracker::new());
+    let writing = Arc::new(Mutex::new(Writing::begin(guard.clone(), tasks.clone())));
+    let certified = look_after_certificates(&mut reloader, &tasks, leave.retirement());
+    let assembly = assemble(&reloader, &leave);
+    let (orders, answers) = attend(&reloader, socket, &leave);
+    let workers = employ(&sockets, &assembly, settings.timeouts.drain)?;
     telemetry.say(&Started {
         version: env!("CARGO_PKG_VERSION"),
-        listening,
-        policy: file.display().to_string(),
+        listening: sockets.addresses(),
+        policy: reloader.file().display().to_string(),
         authority: identity::authority(&settings).map(|path| path.display().to_string()),
     });
+    serving();
     signals::ready();
 
     let (said, started) = (telemetry.clone(), Instant::now());
-    let control = Control { reloader, answers, telemetry, clock, orders, started };
+    let upgrade = Arc::new(Upgrade { starters, sockets, writing: Arc::clone(&writing) });
+    let control = Control {
+        reloader,
+        answers,
+        telemetry,
+        clock,
+        orders,
+        started,
+        confinement,
+        reach,
+        upgrade,
+    };
     let because = control.work(signals).await;
-    signals::stopping();
-    said.say(&Stopping { because });
-    stop.cancel();
-    let drained = drain(workers, &settings).await;
+    part(because, &leave, &said);
+    let drained = drain(workers).await;
+    leave.end().cancel();
+    if because != Because::HandedOver {
+        remove(&settings);
+    }
     // Whatever the last requests brought is written before the end.
     guard.settled().await;
-    keeping.cancel();
-    drop((kept.await, certified.await));
+    writing.lock().await.let_go().await;
+    drop(certified.await);
     said.say(&Stopped { drained });
     Ok(())
+}
+
+/// Takes nothing new from now on, and says why.
+fn part(because: Because, leave: &Leave, telemetry: &Telemetry) {
+    match because {
+        Because::Signal(because) => {
+            signals::stopping();
+            telemetry.say(&Stopping { because });
+            leave.end().cancel();
+        }
+        Because::HandedOver => {
+            telemetry.say(&Stopping { because: "upgrade" });
+            leave.retire();
+        }
+    }
 }
 
 /// Sets whoever looks after the certificates to work.
@@ -143,7 +224,7 @@ fn look_after_certificates(
     })
 }
 
-fn assemble(reloader: &Reloader, stop: &CancellationToken) -> Assembly<Tcp> {
+fn assemble(reloader: &Reloader, leave: &Leave) -> Assembly<Tcp> {
     let listen = &reloader.settings().listen;
     Assembly {
         rules: reloader.rules(),
@@ -155,7 +236,7 @@ fn assemble(reloader: &Reloader, stop: &CancellationToken) -> Assembly<Tcp> {
         connect: Tcp,
         proxy_protocol: listen.proxy_protocol,
         https_port: listen.https.first().map_or(443, SocketAddr::port),
-        stop: stop.clone(),
+        leave: leave.clone(),
     }
 }
 
@@ -163,8 +244,9 @@ fn assemble(reloader: &Reloader, stop: &CancellationToken) -> Assembly<Tcp> {
 fn attend(
     reloader: &Reloader,
     socket: Socket,
-    stop: &CancellationToken,
+    leave: &Leave,
 ) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>) {
+    let (retire, stop) = (leave.retirement(), leave.end());
     let (tasks, telemetry) = (TaskTracker::new(), reloader.telemetry().clone());
     let (orders, to_do) = mpsc::channel(ORDERS);
     let (resolved, answers) = mpsc::channel(ORDERS);
@@ -176,84 +258,58 @@ fn attend(
     let guard = reloader.guard().clone();
     if reloader.settings().nftables {
         let (guard, rules) = (guard.clone(), reloader.rules());
-        tasks.spawn(nftables::tell(guard, rules, telemetry.clone(), stop.clone()));
+        tasks.spawn(nftables::tell(guard, rules, telemetry.clone(), retire.clone()));
     }
     let watching = watch_memory(guard.clone(), reloader.terms(), telemetry.clone(), stop.clone());
     tasks.spawn(watching);
     let keeping = reloader.keeping().clone();
     let desk = Desk { telemetry: telemetry.clone(), rules, orders, guard, keeping, token, local };
-    tasks.spawn(admin::serve(socket, desk, stop.clone(), tasks.clone()));
+    tasks.spawn(admin::serve(socket, desk, leave.clone(), tasks.clone()));
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
-    tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, stop.clone()));
+    tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, retire.clone()));
     (to_do, answers)
 }
 
 /// Waits for the workers, and tells whether everything had ended by itself.
-async fn drain(workers: Vec<thread::JoinHandle<bool>>, settings: &Settings) -> bool {
+async fn drain(workers: Vec<thread::JoinHandle<bool>>) -> bool {
     let ended = move || {
         workers.into_iter().map(|it| it.join().unwrap_or(false)).fold(true, |all, one| all & one)
     };
-    let drained = tokio::task::spawn_blocking(ended).await.unwrap_or(false);
+    tokio::task::spawn_blocking(ended).await.unwrap_or(false)
+}
+
+/// Removes the operator's socket.
+fn remove(settings: &Settings) {
     if let gateway_config::Admin::Unix(path) = &settings.listen.admin {
         // Whoever starts next replaces it anyway.
         drop(std::fs::remove_file(path));
     }
-    drained
 }
 
-/// The listening sockets of strangers.
-struct Sockets {
-    https: Vec<TcpListener>,
-    http: Vec<TcpListener>,
-}
-
-impl Sockets {
-    fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let mut activated = Activated::from_env();
-        let mut open = |addresses: &[SocketAddr]| {
-            let open = addresses.iter().map(|address| activated.take_or_bind(*address));
-            open.collect::<Result<Vec<_>, _>>()
-        };
-        let (https, http) = (open(&settings.listen.https)?, open(&settings.listen.http)?);
-        Ok(Self { https, http })
-    }
-
-    fn addresses(&self) -> Vec<String> {
-        let address = |scheme: &'static str| {
-            move |it: &TcpListener| it.local_addr().ok().map(|it| format!("{scheme}://{it}"))
-        };
-        let https = self.https.iter().filter_map(address("https"));
-        https.chain(self.http.iter().filter_map(address("http"))).collect()
-    }
-
-    /// Starts a runtime for each core, each with a pool of its own: no work is stolen. A worker
-    /// tells at its end whether everything had ended by itself.
-    fn serve(
-        &self,
-        assembly: &Assembly<Tcp>,
-        drain: std::time::Duration,
-    ) -> io::Result<Vec<thread::JoinHandle<bool>>> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let clone = |listeners: &[TcpListener]| {
-            listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()
-        };
-        (0..cores)
-            .map(|core| {
-                let (https, http) = (clone(&self.https)?, clone(&self.http)?);
-                let assembly = assembly.clone();
-                let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-                let work = move || runtime.block_on(worker(assembly, https, http, drain));
-                thread::Builder::new().name(format!("worker-{core}")).spawn(work)
-            })
-            .collect()
-    }
+/// Starts a runtime for each core, each with a pool of its own: no work is stolen. A worker tells
+/// at its end whether everything had ended by itself.
+fn employ(
+    sockets: &Sockets,
+    assembly: &Assembly<Tcp>,
+    drain: Duration,
+) -> io::Result<Vec<thread::JoinHandle<bool>>> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    (0..cores)
+        .map(|core| {
+            let (https, http) = (clones(&sockets.https)?, clones(&sockets.http)?);
+            let assembly = assembly.clone();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let work = move || runtime.block_on(worker(assembly, https, http, drain));
+            thread::Builder::new().name(format!("worker-{core}")).spawn(work)
+        })
+        .collect()
 }
 
 async fn worker(
     assembly: Assembly<Tcp>,
     https: Vec<TcpListener>,
     http: Vec<TcpListener>,
-    drain: std::time::Duration,
+    drain: Duration,
 ) -> bool {
     let tasks = TaskTracker::new();
     let serving = assembly.https(&tasks);
@@ -265,9 +321,16 @@ async fn worker(
         tasks.spawn(redirecting.clone().accept(listener));
     }
     drop((serving, redirecting));
-    assembly.stop.cancelled().await;
+    assembly.leave.retired().await;
     tasks.close();
-    timeout(drain, tasks.wait()).await.is_ok()
+    // Whoever is about to send a request finds its connection open; in the end it is closed.
+    let last = drain.min(FAREWELL);
+    tokio::select! {
+        () = tasks.wait() => return true,
+        () = assembly.leave.end().cancelled() => return timeout(drain, tasks.wait()).await.is_ok(),
+        () = sleep(drain - last) => assembly.leave.end().cancel(),
+    }
+    timeout(last, tasks.wait()).await.is_ok()
 }
 
 fn log(settings: &Settings) -> (Log, gateway_telemetry::LogGuard) {

@@ -10,6 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) enum Asked {
     /// To read the policy again.
     Reload,
+    /// To let another process take over.
+    Upgrade,
     /// To stop; by which signal.
     End(&'static str),
 }
@@ -18,6 +20,7 @@ pub(crate) enum Asked {
 #[derive(Debug)]
 pub(crate) struct Signals {
     hangup: Signal,
+    upgrade: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -26,6 +29,7 @@ impl Signals {
     pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
@@ -35,6 +39,7 @@ impl Signals {
     pub(crate) async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.hangup.recv() => Asked::Reload,
+            _ = self.upgrade.recv() => Asked::Upgrade,
             _ = self.terminate.recv() => Asked::End("SIGTERM"),
             _ = self.interrupt.recv() => Asked::End("SIGINT"),
         }
@@ -58,6 +63,11 @@ pub(crate) fn reloading() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(_) => tell(&[NotifyState::Reloading]),
     }
+}
+
+/// Another process is the one to look after from now on.
+pub(crate) fn handed_over(process: u32) {
+    tell(&[NotifyState::MainPid(process)]);
 }
 
 pub(crate) fn stopping() {

@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::certificates::CertificateStatus;
+use crate::{certificates::CertificateStatus, confine::Confinement};
 
 /// A running gateway.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Status {
     pub(crate) version: String,
+    /// The id of the process.
+    pub(crate) process: u32,
     pub(crate) uptime_seconds: u64,
+    pub(crate) hardening: Confinement,
     pub(crate) policy: PolicyStatus,
     pub(crate) n8n: Vec<UpstreamStatus>,
     pub(crate) certificates: Vec<CertificateStatus>,

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gateway_config::World;
+use gateway_config::{Purpose, World};
 use sha2::{Digest, Sha256};
 
 /// Larger files (country databases) are told by their metadata instead of their content.
@@ -103,6 +103,10 @@ impl World for Recorder<'_> {
 
     fn variable(&self, name: &str) -> Option<String> {
         self.world.variable(name)
+    }
+
+    fn is_out_of_reach(&self, path: &Path, purpose: Purpose) -> bool {
+        self.world.is_out_of_reach(path, purpose)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod guard;
+mod process;
 
 use std::net::IpAddr;
 
@@ -13,6 +14,7 @@ pub use guard::{
     Banned, ConnectionCut, MemoryPressure, NftablesFailed, Offended, PasswordLeaked, SignInFailed,
     SignInSucceeded, StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
 };
+pub use process::{Confined, HandedOver, OutOfReach, UpgradeFailed};
 
 use gateway_policy::Reason;
 use serde::Serialize;

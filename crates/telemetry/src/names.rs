@@ -197,6 +197,14 @@ pub mod event {
     pub const STOPPING: &str = "stopping";
     /// The gateway has stopped.
     pub const STOPPED: &str = "stopped";
+    /// The process gave up what it does not need.
+    pub const CONFINED: &str = "confined";
+    /// A file of the system's was replaced, and cannot be read any more.
+    pub const OUT_OF_REACH: &str = "out_of_reach";
+    /// Another process has taken over.
+    pub const HANDED_OVER: &str = "handed_over";
+    /// Another process could not take over.
+    pub const UPGRADE_FAILED: &str = "upgrade_failed";
     /// A changed policy was tried.
     pub const RELOAD: &str = "reload";
     /// A policy in use has a flaw.

@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use gateway_certs::{Clock, Identity, Keeping};
 use gateway_config::{Answers, Invalid, Settings, System};
-use gateway_edge::{Entry, Handshakes};
+use gateway_edge::{Entry, Handshakes, Leave};
 use gateway_proxy::{Rules, probe};
 use gateway_telemetry::{Level, Log, Metrics, Telemetry};
 use http::Request;
@@ -144,7 +144,7 @@ impl Gateway {
             connect: n8n.wire(),
             proxy_protocol,
             https_port,
-            stop: stop.clone(),
+            leave: Leave::new(&stop),
         };
         let tasks = TaskTracker::new();
         let (keeper, until) = (reloader.guard().clone(), stop.clone());

@@ -7,6 +7,7 @@ use instant_acme::{
     CertificateIdentifier, Error as AcmeError, Identifier, NewOrder, Order, OrderStatus, Problem,
     RevocationReason, RevocationRequest,
 };
+use rcgen::KeyPair;
 use rustls_pki_types::CertificateDer;
 use tokio::{
     task::spawn_blocking,
@@ -19,6 +20,8 @@ use super::{
     failure::{detail, name},
     show::show,
 };
+use zeroize::{Zeroize, Zeroizing};
+
 use crate::{
     key::signing_request,
     store::{OpenOrder, Record, Store, chain},
@@ -51,7 +54,7 @@ pub(crate) struct Issued {
     /// PEM.
     pub(crate) chain: String,
     /// PEM.
-    pub(crate) key: String,
+    pub(crate) key: Zeroizing<String>,
     /// What showed control of the host; nothing if the CA still knew.
     pub(crate) challenge: Option<Challenge>,
 }
@@ -133,7 +136,7 @@ async fn take_up(
     errand: Errand<'_>,
     desk: &Desk,
     record: &mut Record,
-) -> Result<Option<(Order, String)>, Failure> {
+) -> Result<Option<(Order, Zeroizing<String>)>, Failure> {
     let Some(open) = record.orders.get_mut(&errand.directory.url) else { return Ok(None) };
     open.tries += 1;
     let age = errand.now.saturating_sub(open.made);
@@ -160,11 +163,11 @@ async fn make(
     errand: Errand<'_>,
     desk: &Desk,
     record: &mut Record,
-) -> Result<(Order, String), Failure> {
+) -> Result<(Order, Zeroizing<String>), Failure> {
     let ours = |why: &crate::Error| Failure::new(Kind::Ours, chain(why));
     // RSA takes its time, and there is only one thread here.
     let kind = errand.acme.key;
-    let made = spawn_blocking(move || kind.generate().map(|key| key.serialize_pem())).await;
+    let made = spawn_blocking(move || kind.generate().map(forgotten)).await;
     let made = made.map_err(|why| Failure::new(Kind::Ours, why.to_string()))?;
     let key = made.map_err(|why| ours(&why))?;
     let identifiers = [match address(errand.host) {
@@ -205,6 +208,13 @@ async fn make(
         tracing::warn!(error = %chain(&why), "the order could not be written down");
     }
     Ok((order, key))
+}
+
+/// A key as it is written down; what it was made of is forgotten.
+fn forgotten(mut key: KeyPair) -> Zeroizing<String> {
+    let pem = Zeroizing::new(key.serialize_pem());
+    key.zeroize();
+    pem
 }
 
 /// Whether an order failed for what it said of the certificate that it replaces: the CA has no
@@ -248,7 +258,8 @@ async fn fetch(
 ) -> Result<String, Failure> {
     let request = {
         let ours = |why: String| Failure::new(Kind::Ours, why);
-        let key = rcgen::KeyPair::from_pem(key).map_err(|why| ours(why.to_string()))?;
+        let key = KeyPair::from_pem(key).map(Zeroizing::new);
+        let key = key.map_err(|why| ours(why.to_string()))?;
         signing_request(errand.host, &key).map_err(|why| ours(chain(&why)))?
     };
     let certificate = async {

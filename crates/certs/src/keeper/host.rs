@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use zeroize::Zeroizing;
+
 use super::{Renewal, Standing, State};
 use crate::{
     Acme, Identity, Shown,
@@ -28,7 +30,7 @@ pub(super) struct Host {
 /// What could not be written down yet: PEM.
 pub(super) struct Unkept {
     pub(super) chain: String,
-    pub(super) key: String,
+    pub(super) key: Zeroizing<String>,
 }
 
 impl std::fmt::Debug for Unkept {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::acme::Challenge;
 
@@ -47,7 +48,7 @@ pub(crate) struct OpenOrder {
     /// The order, by URL.
     pub(crate) url: String,
     /// The key of the certificate to be, PEM.
-    pub(crate) key: String,
+    pub(crate) key: Zeroizing<String>,
     /// The kind of certificate that was ordered.
     #[serde(default)]
     pub(crate) profile: Option<String>,

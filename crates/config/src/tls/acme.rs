@@ -15,7 +15,7 @@ use crate::{
     problem::did_you_mean,
     raw,
     text::Span,
-    world::beside,
+    world::{Purpose, START_ANEW, beside, unreadable},
 };
 
 struct Known {
@@ -197,7 +197,8 @@ fn root_of(
             }
         },
         Err(why) => {
-            session.error(root.place, format!("{}: {why}", path.display()), None);
+            let (message, hint) = unreadable(&path, &why, session.world);
+            session.error(root.place, message, hint);
             None
         }
     }
@@ -278,7 +279,14 @@ fn of_raw(raw: raw::Challenge) -> Challenge {
 fn dns_of(raw: raw::Dns, place: Place, session: &Session<'_>) -> Option<Dns> {
     let raw::Dns { hook, rfc2136, propagation } = raw;
     let publisher = match (hook, rfc2136) {
-        (Some(hook), None) => Publisher::Hook(beside(session.file, Path::new(&hook.value?))),
+        (Some(hook), None) => {
+            let program = beside(session.file, Path::new(&hook.value?));
+            if session.world.is_out_of_reach(&program, Purpose::Run) {
+                let message = format!("the running gateway may not run {}", program.display());
+                session.error(hook.place, message, Some(START_ANEW.to_owned()));
+            }
+            Publisher::Hook(program)
+        }
         (None, Some(At { place, value })) => {
             Publisher::Rfc2136(Box::new(rfc2136_of(value?, place, session)?))
         }

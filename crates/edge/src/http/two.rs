@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Terms, Visit, answer};
 use crate::{
-    App,
+    App, Leave,
     frames::{Frames, Left, flaw, list_size},
     strict::Flaw,
 };
@@ -47,14 +47,14 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
     }
 }
 
-/// Speaks HTTP/2 until the connection ends. When `stop` is cancelled, the streams that are open
+/// Speaks HTTP/2 until the connection ends. When the listener leaves, the streams that are open
 /// are still answered.
 pub(crate) async fn two<A: App>(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: A,
     visit: Visit,
     (bounds, fate): Terms,
-    stop: CancellationToken,
+    leave: Leave,
     tasks: TaskTracker,
 ) -> hyper::Result<()> {
     let mut builder = http2::Builder::new(Tracked(tasks));
@@ -81,7 +81,7 @@ pub(crate) async fn two<A: App>(
         let mut serving = pin!(builder.serve_connection(TokioIo::new(io), service));
         tokio::select! {
             ended = serving.as_mut() => ended,
-            () = async { tokio::select! { () = stop.cancelled() => {}, () = ends.cancelled() => {} } } => {
+            () = async { tokio::select! { () = leave.retired() => {}, () = ends.cancelled() => {} } } => {
                 serving.as_mut().graceful_shutdown();
                 serving.await
             }

@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
 };
+use zeroize::Zeroizing;
 
 use super::Running;
 
@@ -22,7 +23,7 @@ const LONGEST: usize = 1 << 30;
 /// Where it is and what it wants to be shown.
 struct Door {
     address: Address,
-    token: Option<String>,
+    token: Option<Zeroizing<String>>,
 }
 
 enum Address {
@@ -36,7 +37,7 @@ fn door(gateway: &Running) -> anyhow::Result<Door> {
         return Ok(match config.settings.listen.admin {
             Admin::Unix(path) => Door { address: Address::Unix(path), token: None },
             Admin::Tcp(address, token) => {
-                let token = token.map(|token| token.expose().to_owned());
+                let token = token.map(|token| Zeroizing::new(token.expose().to_owned()));
                 Door { address: Address::Tcp(address), token }
             }
         });
@@ -49,7 +50,8 @@ fn door(gateway: &Running) -> anyhow::Result<Door> {
     };
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        anyhow::Ok(text.trim().to_owned())
+        let text = Zeroizing::new(text);
+        anyhow::Ok(Zeroizing::new(text.trim().to_owned()))
     };
     Ok(Door { address, token: gateway.token_file.as_ref().map(read).transpose()? })
 }
@@ -80,12 +82,12 @@ pub(super) async fn ask(
 async fn over(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     (method, path, body): (Method, &str, Bytes),
-    token: Option<String>,
+    token: Option<Zeroizing<String>>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
     if let Some(token) = token {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", *token));
     }
     let request = request.body(Full::new(body))?;
     let answer = async {

@@ -1,12 +1,14 @@
 //! `status` and `reload`: a running gateway is asked.
 
+use anyhow::Context;
 use bytes::Bytes;
 use gateway_certs::{Clock, SystemClock};
+use gateway_config::Invalid;
 use http::Method;
 use serde_json::Value;
 
 use super::{Exit, Running, admin_client::ask, certs, complain, say, wait};
-use crate::status::Status;
+use crate::{admin::Upgraded, confine::Confinement, status::Status};
 
 pub(super) fn status(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
     let (_, body) = wait(ask(gateway, Method::GET, "/status", Bytes::new()))?;
@@ -48,6 +50,7 @@ fn describe(status: &Status, now: i64) -> String {
     for problem in &policy.problems {
         lines.push(format!("             {}", problem.replace('\n', "\n             ")));
     }
+    lines.extend(hardening(&status.hardening));
     lines.push(format!("connections  {}", status.connections));
     lines.push(format!("banned       {}", status.banned));
     lines.push(format!(
@@ -55,6 +58,54 @@ fn describe(status: &Status, now: i64) -> String {
         status.refused_in_the_last_5_minutes
     ));
     lines.join("\n")
+}
+
+pub(super) fn upgrade(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
+    let answer = match wait(ask(gateway, Method::POST, "/upgrade", Bytes::new())) {
+        Ok((_, answer)) => answer,
+        Err(why) if why.is::<Invalid>() => {
+            complain(&format!("{why}\nnothing was started: the running gateway goes on"));
+            return Ok(Exit::Failure);
+        }
+        Err(why) => return Err(why),
+    };
+    let upgraded: Upgraded = serde_json::from_slice(&answer)
+        .with_context(|| String::from_utf8_lossy(&answer).into_owned())?;
+    let exit = match &upgraded {
+        Upgraded::Upgraded { .. } => Exit::Success,
+        Upgraded::Failed { .. } => Exit::Failure,
+    };
+    match &upgraded {
+        _ if json => say(&serde_json::to_string_pretty(&upgraded)?),
+        Upgraded::Upgraded { process, ends } => say(&format!(
+            "process {process} serves; process {ends} ends when what it has under way is done"
+        )),
+        Upgraded::Failed { error } => {
+            complain(&format!("{error}\nthe gateway that was running goes on"));
+        }
+    }
+    Ok(exit)
+}
+
+/// What the process gave up, and what somebody should know of it.
+fn hardening(found: &Confinement) -> Vec<String> {
+    let files = found.landlock.map(|abi| format!("files (Landlock {abi})"));
+    let parts = [
+        files,
+        found.seccomp.then(|| "system calls (seccomp)".to_owned()),
+        found.no_new_privileges.then(|| "privileges".to_owned()),
+        found.no_core_dumps.then(|| "core dumps".to_owned()),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    let parts = if parts.is_empty() { "nothing is given up".to_owned() } else { parts.join(", ") };
+    let kept = match found.capabilities.len() {
+        0 => "no capability is left".to_owned(),
+        1..=3 => format!("{} is left", found.capabilities.join(", ")),
+        many => format!("{many} capabilities are left"),
+    };
+    let first = format!("hardening    {} ({}); {kept}", found.mode, parts);
+    let warnings = found.warnings.iter().map(|it| format!("             {it}"));
+    [first].into_iter().chain(warnings).collect()
 }
 
 pub(super) fn reload(gateway: &Running, force: bool, json: bool) -> anyhow::Result<Exit> {

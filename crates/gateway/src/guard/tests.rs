@@ -4,6 +4,7 @@ use gateway_certs::SystemClock;
 use gateway_config::{Answers, System, load};
 use gateway_telemetry::{Level, Log, Metrics};
 use proptest::prelude::*;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 
@@ -114,4 +115,45 @@ async fn a_sites_ban_spares_who_has_signed_in_there() {
     }
     assert!(guard.drops(visitors[0], &policy).await);
     assert!(guard.drops("2001:db8:1:8::1".parse().unwrap(), &policy).await);
+}
+
+fn ban(guard: &Guard, net: &str) {
+    let (net, since) = (net.parse().unwrap(), guard.now());
+    let ban = Ban {
+        jail: gateway_policy::Jail::Manual,
+        because: gateway_policy::Jail::Manual,
+        since,
+        until: since + Duration::from_hours(1),
+        nth: 1,
+        notes: Vec::new(),
+        dry_run: false,
+    };
+    assert_eq!(guard.ledger().add(vec![Banned { net, ban, by_hand: None }]).len(), 1);
+}
+
+#[tokio::test]
+async fn the_ledger_is_let_go_to_another_process_and_taken_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, tasks) = (guard(folder.path()), TaskTracker::new());
+    let mut writing = Writing::begin(ours.clone(), tasks.clone());
+    ban(&ours, "203.0.113.1/32");
+    assert!(ours.settled().await);
+    writing.let_go().await;
+    // Nobody waits for a file that is another's.
+    ban(&ours, "203.0.113.2/32");
+    assert!(!ours.settled().await);
+    let theirs = guard(folder.path());
+    assert_eq!(theirs.ledger().bans().len(), 1);
+    let mut other = Writing::begin(theirs.clone(), tasks.clone());
+    ban(&theirs, "203.0.113.3/32");
+    assert!(theirs.settled().await, "the file is not locked");
+    other.let_go().await;
+    writing.go_on();
+    ban(&ours, "203.0.113.4/32");
+    assert!(ours.settled().await);
+    writing.let_go().await;
+    let all: Vec<_> = guard(folder.path()).ledger().bans().iter().map(|it| it.net).collect();
+    for address in ["203.0.113.1/32", "203.0.113.2/32", "203.0.113.4/32"] {
+        assert!(all.contains(&address.parse().unwrap()), "{address}: {all:?}");
+    }
 }

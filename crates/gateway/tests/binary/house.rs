@@ -175,8 +175,26 @@ impl House {
     }
 }
 
+impl House {
+    /// The process that serves now: after an upgrade it is not the child any more.
+    pub(crate) fn serving(&self) -> Option<u32> {
+        let mut io = UnixStream::connect(self.file("admin.sock")).ok()?;
+        let request = "GET /status HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";
+        io.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        io.read_to_string(&mut answer).ok()?;
+        let (_, status) = answer.split_once("\r\n\r\n")?;
+        let status: serde_json::Value = serde_json::from_str(status).ok()?;
+        u32::try_from(status.get("process")?.as_u64()?).ok()
+    }
+}
+
 impl Drop for House {
     fn drop(&mut self) {
+        // A process that took over is nobody's child: it ends with the test all the same.
+        if let Some(process) = self.serving().filter(|it| *it != self.child.id()) {
+            drop(Command::new("kill").arg("-KILL").arg(process.to_string()).status());
+        }
         // It may have ended already, as it should.
         drop(self.child.kill());
         drop(self.child.wait());

@@ -12,6 +12,8 @@
 mod bans;
 mod certs;
 mod commands;
+mod confined;
 mod house;
 mod load;
 mod running;
+mod upgrade;

@@ -23,7 +23,7 @@ pub(crate) fn connect(house: &House) -> Tls {
     connect_to(house.https, &house.file("state/ca.pem"))
 }
 
-fn connect_to(address: SocketAddr, authority: &Path) -> Tls {
+pub(crate) fn connect_to(address: SocketAddr, authority: &Path) -> Tls {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

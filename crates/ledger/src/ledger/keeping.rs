@@ -97,6 +97,11 @@ impl Ledger {
         self.journal.keep(&store, &telemetry, &stop, || self.everything()).await;
     }
 
+    /// Says whether another process has the store: then nobody waits until something is written.
+    pub fn lend(&self, lent: bool) {
+        self.journal.set_failing(lent);
+    }
+
     /// All that a store should keep.
     pub(super) fn everything(&self) -> Vec<Change> {
         let offenders = locked(&self.offenders);

@@ -105,6 +105,8 @@ impl Sqlite {
     fn read_with(&self, flags: OpenFlags) -> rusqlite::Result<Vec<Change>> {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
+        // A confined process has no folder for anything that passes.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         let mut all = Vec::new();
         if form(&connection)? > 0 {
             all.extend(rows(&connection, "SELECT * FROM bans", ban)?);
@@ -139,6 +141,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Alone with its file. A commit is on disk when it returns, its journal's end included.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "synchronous", "EXTRA")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     if form(&connection)? == 0 {
         connection.execute_batch(TABLES)?;
         connection.pragma_update(None, "user_version", FORM)?;

@@ -1,0 +1,48 @@
+//! Whoever writes the ledger down, for as long as its file is this process's.
+
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::Guard;
+
+/// The writing of the ledger: begun, broken off, taken up again.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    guard: Guard,
+    tasks: TaskTracker,
+    now: Option<(CancellationToken, JoinHandle<()>)>,
+}
+
+impl Writing {
+    pub(crate) fn begin(guard: Guard, tasks: TaskTracker) -> Self {
+        let mut writing = Self { guard, tasks, now: None };
+        writing.write();
+        writing
+    }
+
+    fn write(&mut self) {
+        let (guard, until) = (self.guard.clone(), CancellationToken::new());
+        let stop = until.clone();
+        self.now = Some((until, self.tasks.spawn(async move { guard.keep(stop).await })));
+    }
+
+    /// Writes what is to be written, and closes the file: another process may have it. Bans that
+    /// are made from now on hold from memory.
+    pub(crate) async fn let_go(&mut self) {
+        if let Some((until, task)) = self.now.take() {
+            until.cancel();
+            // A bug in it has been told, and there is nothing more to close.
+            drop(task.await);
+            self.guard.ledger().lend(true);
+        }
+    }
+
+    /// Writes again, what came meanwhile first.
+    pub(crate) fn go_on(&mut self) {
+        if self.now.is_none() {
+            self.guard.reopen();
+            self.guard.ledger().lend(false);
+            self.write();
+        }
+    }
+}
