@@ -215,7 +215,7 @@ enum Side {
 }
 
 async fn every_byte(side: Side, stroke: Stroke) -> usize {
-    let limits = "limits: { timeouts: { answer: 1m, stream: 1m, body: 1m, tunnel: 1m } }\n\
+    let limits = "limits: { timeouts: { answer: 1m, stream: 1m, body: 1m, tunnel: 1m, idle: 1h } }\n\
                   rate_limits: { webhook: [] }\nbans: { never: [team] }\n";
     let gateway = Gateway::start(&format!("{POLICY}{limits}")).unwrap();
     let mut tried = 0;

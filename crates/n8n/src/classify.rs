@@ -27,6 +27,9 @@ pub enum Ambiguity {
     /// Other readers end the path there.
     #[error("a NUL")]
     Nul,
+    /// An encoded line end: what n8n compares up to its line's end, others read further.
+    #[error("an encoded line end")]
+    LineEnd,
     /// Outside of visible ASCII, which a path is made of (RFC 3986 3.3).
     #[error("a byte that is not visible ASCII")]
     Byte,
@@ -214,7 +217,19 @@ fn unambiguous(path: &str) -> Result<Inner<'_>, Ambiguity> {
     if trimmed.contains("%00") {
         return Err(Ambiguity::Nul);
     }
+    if LINE_ENDS.iter().any(|end| has_ignoring_case(trimmed, end)) {
+        return Err(Ambiguity::LineEnd);
+    }
     Ok(Inner { trimmed, slash: trimmed.len() < rest.len() })
+}
+
+/// What ends a line in ECMAScript (ECMA-262 12.3), encoded: n8n gives whatever has one its page, for
+/// the regular expression by which it knows its other paths stops there (`server.js`).
+const LINE_ENDS: [&str; 4] = ["%0a", "%0d", "%e2%80%a8", "%e2%80%a9"];
+
+fn has_ignoring_case(text: &str, wanted: &str) -> bool {
+    let mut windows = text.as_bytes().windows(wanted.len());
+    text.contains('%') && windows.any(|it| it.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// What a segment falls into for readers who decode slashes and backslashes: n8n itself does
@@ -314,6 +329,9 @@ mod tests {
             ("/webhook/a%00b", Ambiguity::Nul),
             ("/API/v1/workflows", Ambiguity::Case),
             ("/api/V1/workflows/", Ambiguity::Case),
+            ("/preset/%0a", Ambiguity::LineEnd),
+            ("/rest/projects/p/agents/v2/a/webhooks/%0D", Ambiguity::LineEnd),
+            ("/form/a%E2%80%A8", Ambiguity::LineEnd),
             ("/rest/%73ettings", Ambiguity::Encoded),
             ("/%72est/settings", Ambiguity::Encoded),
             ("/rest/settings%2f", Ambiguity::Encoded),

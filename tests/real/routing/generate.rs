@@ -87,7 +87,7 @@ const NAMES: [&str; 30] = [
 ];
 
 /// What is put somewhere.
-const PIECES: [&[u8]; 74] = [
+const PIECES: [&[u8]; 78] = [
     b"/",
     b"//",
     b"///",
@@ -130,6 +130,10 @@ const PIECES: [&[u8]; 74] = [
     b"%3f",
     b"&",
     b"=",
+    b"%0a",
+    b"%0D%0A",
+    b"%e2%80%a8",
+    b"/%0a",
     b"%00",
     b"\0",
     b"\t",
