@@ -16,6 +16,9 @@ use crate::{
 /// The least that a client moves in the long run, in bytes a second: a twentieth of what GPRS gives.
 const MIN_RATE: u64 = 256;
 
+/// The longest that anything is waited for.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
+
 const KIB: u64 = 1024;
 
 /// How many, how large and how long.
@@ -127,6 +130,10 @@ fn timeouts_of(raw: raw::Timeouts, session: &Session<'_>) -> Timeouts {
     let or = |field: Option<At<Span>>, seconds| match field {
         Some(At { place, value: Some(Span(Duration::ZERO)) }) => {
             session.error(place, "no time at all", None);
+            Duration::from_secs(seconds)
+        }
+        Some(At { place, value: Some(Span(written)) }) if written > LONGEST => {
+            session.error(place, "longer than a year", None);
             Duration::from_secs(seconds)
         }
         other => match other.and_then(|it| it.value) {

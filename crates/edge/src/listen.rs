@@ -35,13 +35,12 @@ fn hint(why: &io::Error) -> &'static str {
     }
 }
 
-/// A client whose machine is gone without a word is asked for after a minute, and given up when
-/// what was sent to it is not acknowledged for two (RFC 5482; tcp(7)).
+/// A client whose machine is gone without a word is asked for after a minute. Who is there and does
+/// not read is [`crate::Bounds::pace`]'s business.
 const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(60))
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
-const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -82,14 +81,15 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// What connections inherit from the socket that they come in by.
 fn patient(socket: &SockRef<'_>) -> io::Result<()> {
-    socket.set_tcp_keepalive(&KEEP_ALIVE)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+    socket.set_tcp_keepalive(&KEEP_ALIVE)
 }
 
 /// Sockets that systemd handed over (`LISTEN_FDS`), or another process, to be taken by their address.
 #[derive(Debug, Default)]
 pub struct Activated {
     sockets: Vec<TcpListener>,
+    /// Whether another gateway opened them, for a policy that may have named other addresses.
+    ours: bool,
 }
 
 impl Activated {
@@ -99,24 +99,30 @@ impl Activated {
         let mut handed = ListenFd::from_env();
         let all = 0..handed.len();
         let sockets = all.filter_map(|at| handed.take_tcp_listener(at).ok().flatten()).collect();
-        Self { sockets }
+        Self { sockets, ours: false }
     }
 
     /// Takes what another process hands over.
     #[must_use]
     pub fn from_sockets(sockets: Vec<TcpListener>) -> Self {
-        Self { sockets }
+        Self { sockets, ours: true }
     }
 
-    /// The socket for `address` if there is one, else a new one. A socket handed over is meant if
-    /// its port is the same: systemd's unit and the policy may spell "everywhere" differently.
+    /// The socket for `address` if there is one, else a new one. One of systemd's is meant if its
+    /// port is the same: its unit and the policy may spell "everywhere" differently. Another
+    /// gateway's is meant only if it listens where this one is to.
     ///
     /// # Errors
     ///
     /// An address that cannot be listened on.
     pub fn take_or_bind(&mut self, address: SocketAddr) -> Result<TcpListener, ListenError> {
-        let port = |socket: &TcpListener| socket.local_addr().map(|it| it.port()).ok();
-        match self.sockets.iter().position(|socket| port(socket) == Some(address.port())) {
+        let meant = |socket: &TcpListener| {
+            socket.local_addr().is_ok_and(|it| {
+                let everywhere = it.ip().is_unspecified() && address.ip().is_unspecified();
+                it.port() == address.port() && (!self.ours || it == address || everywhere)
+            })
+        };
+        match self.sockets.iter().position(meant) {
             Some(at) => {
                 let socket = self.sockets.swap_remove(at);
                 let ready =
@@ -148,7 +154,6 @@ mod tests {
         let accepted = SockRef::from(&accepted);
         assert!(accepted.keepalive().unwrap());
         assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
-        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
     }
 
     #[test]
@@ -162,9 +167,20 @@ mod tests {
     fn a_socket_is_known_by_its_port() {
         let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let port = socket.local_addr().unwrap().port();
-        let mut activated = Activated { sockets: vec![socket] };
+        let mut activated = Activated { sockets: vec![socket], ours: false };
         let taken = activated.take_or_bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
         assert_eq!(taken.local_addr().unwrap().ip().to_string(), "127.0.0.1");
         assert!(activated.sockets.is_empty());
+    }
+
+    /// A policy that listens less widely than the last one is not served by its sockets.
+    #[test]
+    fn another_gateways_socket_is_known_by_its_address() {
+        let everywhere = bind("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = everywhere.local_addr().unwrap().port();
+        let mut taken = Activated::from_sockets(vec![everywhere]);
+        let narrow = SocketAddr::from(([127, 0, 0, 1], port));
+        assert!(taken.take_or_bind(narrow).is_err(), "it is open to everybody");
+        assert!(taken.take_or_bind(format!("[::]:{port}").parse().unwrap()).is_ok());
     }
 }

@@ -78,6 +78,13 @@ pub(crate) fn confine(grounds: Grounds<'_>) -> anyhow::Result<(Confinement, Reac
     let settings = grounds.settings;
     let mode = settings.hardening;
     let mut found = Confinement { mode: name(mode).to_owned(), ..Confinement::default() };
+    // A client has one, its request another one to n8n, and there is the rest.
+    let wanted = settings.connections.total.saturating_add(settings.requests.total + 100);
+    if let Some(files) = privileges::open_files().filter(|it| *it < wanted as u64) {
+        found.warnings.push(format!(
+            "{files} files may be open (RLIMIT_NOFILE), and `limits` allow {wanted} connections"
+        ));
+    }
     if mode == Hardening::Off {
         found.capabilities = privileges::held();
         found.warnings.push("`hardening: off`: whoever breaks in may do what its user may".into());

@@ -4,6 +4,9 @@ use std::{io, sync::Arc, thread};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+/// How many names one core's requests look up at once: each takes a thread.
+const LOOK_UPS: usize = 16;
+
 /// All of them, as far as their tasks are counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Runtimes(Arc<[Handle]>);
@@ -13,7 +16,9 @@ impl Runtimes {
     pub(crate) fn start() -> io::Result<(Vec<Runtime>, Self)> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let workers: Vec<Runtime> = (0..cores)
-            .map(|_| Builder::new_current_thread().enable_all().build())
+            .map(|_| {
+                Builder::new_current_thread().enable_all().max_blocking_threads(LOOK_UPS).build()
+            })
             .collect::<io::Result<_>>()?;
         let handles = workers.iter().map(|it| it.handle().clone());
         let all = Self(std::iter::once(Handle::current()).chain(handles).collect());

@@ -67,7 +67,8 @@ pub(crate) fn reloading() {
 
 /// Another process is the one to look after from now on.
 pub(crate) fn handed_over(process: u32) {
-    tell(&[NotifyState::MainPid(process)]);
+    // Its own sign of life counts only from now on, and our last one may be old.
+    tell(&[NotifyState::MainPid(process), NotifyState::Watchdog]);
 }
 
 pub(crate) fn stopping() {

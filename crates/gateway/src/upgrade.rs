@@ -56,6 +56,12 @@ impl Starters {
                        container";
             return Self(Err(why.to_owned()));
         }
+        let parent = rustix::process::getppid().map(|it| it.as_raw_nonzero().get());
+        if parent == Some(1) && !Path::new("/run/systemd/system").exists() {
+            let why = "the first process of this container started it and ends with it: replace the \
+                       container";
+            return Self(Err(why.to_owned()));
+        }
         let begun = Starter::begin(policy, confined);
         Self(begun.map_err(|why| format!("the helper that starts processes: {why}")))
     }

@@ -291,7 +291,10 @@ impl Body for Answer {
                     return Poll::Ready(None);
                 }
                 Err(why) => {
-                    if let Some(lease) = lease.take() {
+                    // What a client breaks is not n8n's doing.
+                    if let Some(lease) = lease.take()
+                        && this.exchange.was_cut().is_none()
+                    {
                         lease.broke();
                     }
                     this.exchange.faulted(Fault::Broken, &why);

@@ -102,7 +102,9 @@ const SCRIPTS: &[(&str, Right)] = &[
 #[rustfmt::skip]
 const BROAD: &[&str] = &[
     "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root",
-    "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/usr/local/etc", "/var", "/var/lib", "/var/tmp",
+    "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/libexec", "/usr/local",
+    "/usr/local/bin", "/usr/local/etc", "/usr/local/lib", "/usr/local/sbin", "/usr/local/share", "/usr/sbin",
+    "/usr/share", "/var", "/var/lib", "/var/tmp",
 ];
 
 /// One path and what is left of it.
@@ -146,12 +148,12 @@ impl Paths {
         if let Admin::Unix(socket) = &settings.listen.admin {
             paths.around(socket, Right::Remove);
         }
-        paths.programs(settings);
+        paths.programs(settings, policy);
         paths
     }
 
     /// What is run at the policy's word.
-    fn programs(&mut self, settings: &Settings) {
+    fn programs(&mut self, settings: &Settings, policy: &Path) {
         let hook = match &settings.tls.certificate {
             Certificate::Acme(acme) => acme.dns.as_ref().and_then(|dns| match &dns.publisher {
                 Publisher::Hook(program) => Some(program),
@@ -171,7 +173,16 @@ impl Paths {
         }
         if let Some(hook) = hook {
             self.table(SCRIPTS);
-            self.around(hook, Right::Own);
+            // What it may change beside itself is never the policy, or what an upgrade starts.
+            let folder = |path: &Path| fs::canonicalize(path).ok()?.parent().map(Path::to_owned);
+            let program = std::env::current_exe().ok();
+            let mut ours = [Some(policy), program.as_deref()].into_iter().flatten();
+            let own = folder(hook);
+            if !ours.any(|it| {
+                folder(it).is_some_and(|it| own.as_ref().is_none_or(|own| it.starts_with(own)))
+            }) {
+                self.around(hook, Right::Own);
+            }
             // It may stand where its folder is not allowed.
             self.allow(hook, Right::Run);
         }

@@ -4,7 +4,9 @@ use anyhow::Context;
 use gateway_config::Settings;
 use rustix::{
     io::Errno,
-    process::{DumpableBehavior, Resource, Rlimit, geteuid, set_dumpable_behavior, setrlimit},
+    process::{
+        DumpableBehavior, Resource, Rlimit, geteuid, getrlimit, set_dumpable_behavior, setrlimit,
+    },
     thread::{
         CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
         clear_ambient_capability_set, configure_capability_in_ambient_set,
@@ -51,6 +53,15 @@ pub(super) fn drop_all_but(wanted: CapabilitySet) -> anyhow::Result<()> {
         configure_capability_in_ambient_set(one, true).context("ambient set")?;
     }
     Ok(())
+}
+
+/// Lets this process open as many files as it may; how many that are, if there is a limit.
+pub(super) fn open_files() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    }
 }
 
 /// The names of the capabilities that this thread has.

@@ -5,7 +5,7 @@
 use std::{
     fmt, io,
     os::{fd::OwnedFd, unix::process::CommandExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -35,6 +35,16 @@ enum Reply {
     Ended(u32, String),
 }
 
+/// This program, by the name it was called by if that leads to it: where versions are switched by a
+/// link, the link is what is switched.
+fn program() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let same = called.components().count() > 1
+        && called.canonicalize().is_ok_and(|it| program.canonicalize().is_ok_and(|own| own == it));
+    if same { std::path::absolute(called) } else { Ok(program) }
+}
+
 /// How long the helper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -57,7 +67,7 @@ impl Starter {
     /// up what a start does not need.
     pub(super) fn begin(policy: &Path, confined: bool) -> io::Result<Self> {
         // As it stands on the disk now: what is put there later is what is started.
-        let program = std::env::current_exe()?;
+        let program = program()?;
         let (line, theirs) = Line::pair()?;
         let mut helper = Command::new(&program);
         helper.arg("starter").arg("--config").arg(policy).arg("--program").arg(&program);

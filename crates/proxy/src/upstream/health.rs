@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::{Connect, Upstream, circuit::Trouble};
+use super::{Connect, Upstream, circuit::Trouble, connect::is_ours};
 
 /// How long a connection may take to be made, and how long an answer may take then.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -36,6 +36,8 @@ pub async fn probe(
     }
     let connected = timeout(PROBE_TIMEOUT, connect.connect(&upstream.backend)).await;
     let ready = match connected.unwrap_or_else(|late| Err(late.into())) {
+        // Nothing has been learned.
+        Err(why) if is_ours(&why) => return,
         Err(why) => {
             upstream.opens(Trouble::Unreachable, telemetry);
             Err(why)

@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Connect, Upstream,
     circuit::Trouble,
+    connect::is_ours,
     framing,
     shelf::{Connection, Shelf},
     upload::Upload,
@@ -189,6 +190,9 @@ where
         let connecting = timeout(CONNECT_TIMEOUT, self.connect.connect(&upstream.backend));
         let connected = connecting.await.unwrap_or_else(|late| Err(late.into()));
         let io = connected.map_err(|why| {
+            if is_ours(&why) {
+                return (Fault::Busy, why);
+            }
             upstream.failed(Trouble::Unreachable, &why, &self.telemetry);
             (Fault::Unreachable, why)
         })?;
