@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 const STRANGER: &str = "203.0.113.1";
 const OTHER: &str = "203.0.113.2";
+const SENDER: &str = "203.0.113.3";
 const TEAM: &str = "192.0.2.1";
 
 fn policy(limits: &str) -> String {
@@ -100,20 +101,36 @@ async fn without_memory_strangers_go_and_whoever_is_known_stays() {
     let gateway = Gateway::start(&policy("timeouts: { idle: 1h }")).unwrap();
     let mut stranger = gateway.client(STRANGER).await;
     let mut team = gateway.client(TEAM).await;
-    assert_eq!(stranger.ask("POST /webhook/x").await.status, StatusCode::OK);
+    let mut sender = gateway.client(SENDER).await;
+    assert_eq!(stranger.ask("GET /webhook/x").await.status, StatusCode::OK);
+    assert_eq!(sender.ask("POST /webhook/x").await.status, StatusCode::OK);
     gateway.guard().presses(Pressure::High);
-    let sent = stranger.ask("POST /webhook/x").await;
-    assert_eq!(sent.status, StatusCode::OK, "its webhooks are taken: it is a sender");
+    let refused = stranger.ask("GET /webhook/x").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    let sent = sender.ask("POST /webhook/x").await;
+    assert_eq!(sent.status, StatusCode::OK, "its webhooks are taken");
     let refused = gateway.secure(gateway.dial(OTHER), "n8n.test", "h2").await;
     assert!(refused.is_err(), "nobody knows it");
     assert_eq!(team.ask("GET /webhook/x").await.status, StatusCode::OK);
     gateway.guard().presses(Pressure::Critical);
     sleep(Duration::from_millis(200)).await;
     assert!(stranger.send(Gateway::request("GET /webhook/x", "")).await.is_err(), "it is gone");
+    let late = sender.ask("POST /webhook/x").await;
+    assert_eq!(late.status, StatusCode::SERVICE_UNAVAILABLE, "its connection is not cut off");
     assert_eq!(team.ask("GET /webhook/x").await.status, StatusCode::OK);
     let metrics = gateway.telemetry.exposition();
     assert!(metrics.contains("gateway_connections_cut_total{reason=\"memory\"} 1\n"), "{metrics}");
     assert!(metrics.contains("gateway_connections_refused_total{reason=\"memory\"} 1\n"));
     gateway.guard().presses(Pressure::Low);
     assert_eq!(gateway.ask(OTHER, "GET /webhook/x").await.status, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_only_tells_of_too_much_at_once() {
+    let policy = policy("requests: { per_client: 3 }") + "mode: dry-run\n";
+    let gateway = Gateway::start(&policy).unwrap();
+    let _held = hold(&gateway, STRANGER, 3).await;
+    assert_eq!(gateway.ask(STRANGER, "GET /webhook/x").await.status, StatusCode::OK);
+    let told = gateway.log().iter().any(|it| it["event"] == "would_refuse");
+    assert!(told, "{:#?}", gateway.log());
 }

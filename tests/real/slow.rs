@@ -74,7 +74,7 @@ async fn counted(gateway: &Gateway) {
         (refused, "body_too_slow", 2),
         (cut, "handshake_timeout", 1),
         (cut, "idle", 1),
-        (cut, "slow_reader", slowhttptest::CONNECTIONS),
+        (cut, "stalled_reader", slowhttptest::CONNECTIONS),
     ] {
         let counted = gateway.metric_with(metric, &format!("reason=\"{reason}\"")).await;
         println!("   {reason}: {counted}");

@@ -61,7 +61,7 @@ fn requests_of(raw: raw::Requests, session: &Session<'_>) -> Requests {
     let raw::Requests { total, per_client } = raw;
     Requests {
         total: at_least_one(total, 2000, session),
-        per_client: at_least_one(per_client, 500, session),
+        per_client: at_least_one(per_client, 200, session),
     }
 }
 

@@ -270,7 +270,7 @@ pub(crate) struct Requests {
     /// In all. Default 2000.
     #[schemars(range(min = 1))]
     pub(crate) total: Option<At<usize>>,
-    /// Of one client. Default 500.
+    /// Of one client. Default 200.
     #[schemars(range(min = 1))]
     pub(crate) per_client: Option<At<usize>>,
 }

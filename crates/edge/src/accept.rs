@@ -60,8 +60,8 @@ pub trait Door: Clone + Send + Sync + 'static {
     /// Whether `peer` begins its connections with a PROXY protocol header.
     fn vouches(&self, peer: IpAddr) -> bool;
 
-    /// What the connection is held to.
-    fn bounds(&self) -> Bounds;
+    /// What a connection of `peer` is held to.
+    fn bounds(&self, peer: IpAddr) -> Bounds;
 
     /// Takes down that a connection of `peer` was cut.
     fn cut(&self, peer: IpAddr, cut: Cut);
@@ -180,7 +180,7 @@ impl<D: Door, A: App> Edge<D, A> {
     {
         let Entry { mut io, peer } = entry;
         let mut peer = canonical(peer);
-        let (bounds, fate) = (self.door.bounds(), Arc::<Fate>::default());
+        let (bounds, fate) = (self.door.bounds(peer.ip()), Arc::<Fate>::default());
         if self.door.vouches(peer.ip()) {
             match timeout(bounds.handshake, proxy_protocol::read(&mut io)).await {
                 Ok(Ok(source)) => {

@@ -17,6 +17,20 @@ pub struct Bounds {
     pub pace: Pace,
     /// How large a head may be.
     pub size: HeadSize,
+    /// Whether the peer brings many clients' requests on one connection.
+    pub shared: bool,
+}
+
+/// How long a proxy may keep a connection on which nothing is asked: it is the one to close it, or a
+/// request could be on its way when we do.
+const KEPT_BY_PROXIES: Duration = Duration::from_mins(15);
+
+impl Bounds {
+    /// The same for a peer that brings many clients' requests.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { shared: true, idle: self.idle.max(KEPT_BY_PROXIES), ..self }
+    }
 }
 
 /// How large the head of a request may be.

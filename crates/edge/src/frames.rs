@@ -283,6 +283,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Frames<IO> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Poll::Ready(sent) = this.poll_ours(cx) {
+            sent?;
+        }
         loop {
             this.over()?;
             if this.wire.is_between()

@@ -42,6 +42,10 @@ const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 
+/// How much of an answer waits in the kernel beside what is under way. Half of it gone is a sign of
+/// life; without a bound it would be a third of megabytes, and a slow reader look like none at all.
+const UNSENT: u32 = 64 * 1024;
+
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
@@ -81,7 +85,8 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// What connections inherit from the socket that they come in by.
 fn patient(socket: &SockRef<'_>) -> io::Result<()> {
-    socket.set_tcp_keepalive(&KEEP_ALIVE)
+    socket.set_tcp_keepalive(&KEEP_ALIVE)?;
+    socket.set_tcp_notsent_lowat(UNSENT)
 }
 
 /// Sockets that systemd handed over (`LISTEN_FDS`), or another process, to be taken by their address.
@@ -153,6 +158,7 @@ mod tests {
         let (accepted, _) = listener.accept().unwrap();
         let accepted = SockRef::from(&accepted);
         assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT);
         assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
     }
 

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use gateway_policy::{Cut, Pace, Patience};
+use gateway_policy::{Cut, Pace, Patience, Slow};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
@@ -55,7 +55,11 @@ impl<IO> Paced<IO> {
         if until.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        self.fate.cut(Cut::SlowReader);
+        let waited = self.waiting.as_ref().map(|(since, _)| since.elapsed()).unwrap_or_default();
+        self.fate.cut(match self.patience.verdict(waited) {
+            Slow::Stalled => Cut::StalledReader,
+            Slow::Dripping => Cut::SlowReader,
+        });
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Strict<IO> {
     /// How much of it may be read, and how much has been.
     passed: usize,
     given: usize,
+    /// How many answers have ended and been sent.
+    sent: u64,
     farewell: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -95,6 +97,7 @@ impl<IO> Strict<IO> {
             held: Vec::new(),
             passed: 0,
             given: 0,
+            sent: 0,
             farewell: None,
         }
     }
@@ -128,9 +131,11 @@ impl<IO> Strict<IO> {
     /// Waits for what has taken too long, if anything is waited for: hyper has a clock for heads, and
     /// counts the time between two requests with it.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Awaited> {
-        let answered = self.wire.in_head() && self.flow.poll_done(self.wire.heads(), cx).is_ready();
+        let answered = self.wire.in_head() && self.sent >= self.wire.heads();
+        // Some clients send an empty line after a body (RFC 9112 2.2), which begins nothing.
+        let nothing = self.held.iter().all(|it| b"\r\n".contains(it));
         let awaited = match self.mode {
-            Mode::Messages if answered && self.held.is_empty() => Some(Awaited::Request),
+            Mode::Messages if answered && nothing => Some(Awaited::Request),
             Mode::Messages if answered => Some(Awaited::RestOfHead),
             _ => None,
         };
@@ -258,7 +263,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<IO> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        // An answer has ended when its last byte is on its way, not when hyper has it. hyper may
+        // have looked for the next request before.
+        let done = this.flow.done();
+        if this.sent != done {
+            this.sent = done;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

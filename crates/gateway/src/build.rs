@@ -49,7 +49,7 @@ pub(crate) fn terms(settings: &Settings) -> Terms {
     let gateway_config::Timeouts { handshake, head, idle, body: stall, .. } = settings.timeouts;
     let pace = Pace { stall, rate: settings.min_rate };
     let size = HeadSize { bytes, fields, target };
-    let bounds = Bounds { handshake, head, idle, pace, size };
+    let bounds = Bounds { handshake, head, idle, pace, size, shared: false };
     Terms {
         connections: Limits { total, per_client },
         handshakes: Limits { total: handshakes, per_client },

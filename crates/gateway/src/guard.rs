@@ -354,6 +354,12 @@ impl Guard {
         counted.first().copied()
     }
 
+    /// Whether many people come from this address: through a trusted proxy, or through a network of
+    /// containers on this machine.
+    pub(crate) fn stands_for_many(&self, address: IpAddr, policy: &Policy) -> bool {
+        !self.tells_clients_apart(policy.clients.client(address), policy)
+    }
+
     /// Whether what is known of an address is known of a client: behind some container networks
     /// and proxies everybody comes from one of these, the owner and the attacker.
     fn tells_clients_apart(&self, client: Client, policy: &Policy) -> bool {

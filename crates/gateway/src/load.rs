@@ -99,7 +99,7 @@ impl Load {
         limits: Limits,
         standing: impl Fn() -> Standing,
     ) -> Result<Presence, &'static str> {
-        if !self.may_arrive(client, &standing) {
+        if !self.may_arrive(client, limits, &standing) {
             return Err("rate");
         }
         let pressure = self.pressure();
@@ -109,14 +109,16 @@ impl Load {
         self.connections.enter(client, limits, &standing).map_err(Full::name)
     }
 
-    fn may_arrive(&self, client: IpAddr, standing: impl Fn() -> Standing) -> bool {
+    fn may_arrive(&self, client: IpAddr, limits: Limits, standing: impl Fn() -> Standing) -> bool {
         let budgets = self.arrivals.read().unwrap_or_else(PoisonError::into_inner);
         let charge = |limiter: &Option<Limiter>, key| match limiter {
             Some(limiter) => limiter.charge(key).is_ok(),
             None => true,
         };
-        charge(&budgets.per_client, self.hasher.hash_one(client))
-            && (charge(&budgets.total, 0) || standing() == Standing::Known)
+        let own = limits.per_client < limits.total;
+        // Who may have all connections speaks for many, and makes them for many.
+        (!own || charge(&budgets.per_client, self.hasher.hash_one(client)))
+            && (charge(&budgets.total, 0) || standing() > Standing::Stranger)
     }
 }
 
@@ -137,7 +139,7 @@ impl Guest {
     /// Whether its room is given to others when there is none left.
     fn must_go(&self) -> bool {
         let rules = Arc::clone(&self.rules.borrow());
-        self.guard.standing(self.client, None, &rules.policy) != Standing::Known
+        self.guard.standing(self.client, None, &rules.policy) == Standing::Stranger
     }
 }
 
@@ -172,7 +174,7 @@ mod tests {
         let load = Load::default();
         let quota = |rate| Some(Quota { rate, period: Duration::from_secs(1), burst: rate });
         load.adopt(Arrivals { total: quota(5), per_client: quota(2) });
-        let limits = Limits { total: 100, per_client: 100 };
+        let limits = Limits { total: 100, per_client: 99 };
         let connect = |n, standing| load.connect(client(n), limits, move || standing).map(drop);
         assert!(connect(1, Standing::Stranger).is_ok() && connect(1, Standing::Stranger).is_ok());
         assert_eq!(connect(1, Standing::Stranger), Err("rate"), "a client's own");

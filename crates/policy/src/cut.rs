@@ -11,7 +11,9 @@ pub enum Cut {
     HandshakeTimeout,
     /// Nobody asked for anything for too long.
     Idle,
-    /// The client did not take its answer.
+    /// The client took none of its answer for too long: it has gone, or looks elsewhere.
+    StalledReader,
+    /// The client took a little of its answer now and then.
     SlowReader,
     /// There was no memory left, and nobody knew the client.
     Memory,
@@ -58,10 +60,11 @@ const fn row(cut: Cut, name: &'static str, level: Level, offence: Option<Offence
 }
 
 #[rustfmt::skip]
-static TABLE: [Row; 18] = [
+static TABLE: [Row; 19] = [
     // A phone at the edge of its network is late as well.
     row(Cut::HandshakeTimeout, "handshake_timeout", Level::Info, None),
     row(Cut::Idle, "idle", Level::Info, None),
+    row(Cut::StalledReader, "stalled_reader", Level::Info, None),
     row(Cut::SlowReader, "slow_reader", Level::Info, Some(Offence::Slow)),
     row(Cut::Memory, "memory", Level::Warn, None),
     row(Cut::H2Protocol, "h2_protocol", Level::Info, Some(Offence::Malformed)),
@@ -107,7 +110,7 @@ impl Cut {
     /// Whether what the client did not take yet is thrown away: else it would go on holding memory.
     #[must_use]
     pub fn resets(self) -> bool {
-        matches!(self, Self::Memory | Self::SlowReader)
+        matches!(self, Self::Memory | Self::StalledReader | Self::SlowReader)
     }
 
     /// What is held against the client.

@@ -38,7 +38,7 @@ pub enum Pressure {
     Low,
     /// Little is left: no more for strangers.
     High,
-    /// None is left: only who is known comes in, and what strangers have is taken from them.
+    /// None is left: only who is known comes in, and strangers' connections are taken from them.
     Critical,
 }
 

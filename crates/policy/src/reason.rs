@@ -135,7 +135,7 @@ static TABLE: [Row; 27] = [
     row(Reason::HeadTimeout, "head_timeout", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::Everywhere(Offence::Slow), "The request did not arrive in time."),
     row(Reason::BodyTooSlow, "body_too_slow", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::AtHome(Offence::Slow), "The body arrived too slowly."),
     row(Reason::Overloaded, "overloaded", StatusCode::SERVICE_UNAVAILABLE, Level::Info, Held::Nothing, "There is too much to do here right now. Try again in a moment."),
-    row(Reason::TooManyAtOnce, "too_many_at_once", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::AtHome(Offence::Limited), "Too many requests at once. Wait for some of them to end."),
+    row(Reason::TooManyAtOnce, "too_many_at_once", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::Nothing, "Too many requests at once. Wait for some of them to end."),
 ];
 
 impl Reason {

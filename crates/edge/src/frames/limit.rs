@@ -90,9 +90,16 @@ pub(super) const DRIBBLE: u32 = 256;
 /// at least their request's id.
 pub(super) const BARE: u32 = 5;
 
+/// How many times as much a proxy may do that brings many clients' requests on one connection.
+const SHARED: u32 = 100;
+
 /// How often what has been done.
 #[derive(Debug, Default)]
-pub(super) struct Counts([Count; LIMITS]);
+pub(super) struct Counts {
+    counts: [Count; LIMITS],
+    /// Whether they are many clients'.
+    shared: bool,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
@@ -103,17 +110,23 @@ struct Count {
 }
 
 impl Counts {
+    /// Counts of a client, or of many that share a connection.
+    pub(super) fn of(shared: bool) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
     /// Counts `times` of something at `now`, from the connection's beginning.
     #[inline]
     pub(super) fn add(&mut self, limit: Limit, times: u32, now: Duration) -> Result<(), Cut> {
-        let (row, Some(count)) = (limit.row(), self.0.get_mut(limit as usize)) else {
+        let (row, Some(count)) = (limit.row(), self.counts.get_mut(limit as usize)) else {
             return Ok(());
         };
         if row.span.is_some_and(|span| now.saturating_sub(count.since) >= span) {
             *count = Count { so_far: count.so_far.min(0), since: now };
         }
         count.so_far = count.so_far.saturating_add_unsigned(times);
-        if count.so_far <= row.most.cast_signed() {
+        let most = if self.shared { row.most.saturating_mul(SHARED) } else { row.most };
+        if count.so_far <= most.cast_signed() {
             return Ok(());
         }
         tracing::debug!(limit = ?row.limit, "too often");
@@ -123,7 +136,7 @@ impl Counts {
     /// There is a good reason for so many, now or later.
     #[inline]
     pub(super) fn excuse(&mut self, limit: Limit, times: u32) {
-        if let Some(count) = self.0.get_mut(limit as usize) {
+        if let Some(count) = self.counts.get_mut(limit as usize) {
             count.so_far = count.so_far.saturating_sub_unsigned(times).max(-CREDIT);
         }
     }

@@ -18,7 +18,14 @@ const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 fn bounds() -> Bounds {
     let ten = Duration::from_secs(10);
     let pace = Pace { stall: Duration::from_secs(30), rate: 256 };
-    Bounds { handshake: ten, head: ten, idle: ten * 6, pace, size: HeadSize::default() }
+    Bounds {
+        handshake: ten,
+        head: ten,
+        idle: ten * 6,
+        pace,
+        size: HeadSize::default(),
+        shared: false,
+    }
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> Vec<u8> {

@@ -105,7 +105,7 @@ impl Wire {
             goes: Reader::default(),
             our_block: false,
             streams: Streams::new(bounds.pace, now),
-            counts: Counts::default(),
+            counts: Counts::of(bounds.shared),
             passed: 0,
             unfinished: Some((0, now)),
             changed: true,
@@ -173,12 +173,12 @@ impl Wire {
                 match reader.next(&mut rest) {
                     Event::More => break,
                     Event::Head(frame) if frame.kind == Kind::GoAway => reader.want(PART),
-                    Event::Part(_, [_, _, _, _, code @ ..]) => {
+                    Event::Part(frame, [_, _, _, _, code @ ..]) if frame.kind == Kind::GoAway => {
                         let before = (read + buf.len() - rest.len()).saturating_sub(HEAD + PART);
                         let fault = self.meant(Code::read(u32::from_be_bytes(code)))?;
                         return Some((before, fault));
                     }
-                    Event::Head(_) | Event::End(_) => {}
+                    Event::Head(_) | Event::Part(..) | Event::End(_) => {}
                 }
             }
             read += buf.len();

@@ -26,8 +26,6 @@ struct State {
     /// The request in whose place another one stands, and why.
     refused: Option<(u64, Flaw)>,
     waiting: Option<Waker>,
-    /// Who wants to know when an answer has ended.
-    idling: Option<Waker>,
 }
 
 impl Flow {
@@ -59,22 +57,12 @@ impl Flow {
 
     /// Takes down that an answer has ended, or will never be.
     pub(crate) fn ended(&self) {
-        let mut state = self.state();
-        state.ended += 1;
-        if let Some(waker) = state.idling.take() {
-            waker.wake();
-        }
+        self.state().ended += 1;
     }
 
-    /// Ready once nothing is asked of the first `number` requests any more.
-    pub(super) fn poll_done(&self, number: u64, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        if state.ended >= number {
-            return Poll::Ready(());
-        }
-        // hyper may have looked for the next request before it lets go of the answer.
-        state.idling = Some(cx.waker().clone());
-        Poll::Pending
+    /// How many answers have ended.
+    pub(super) fn done(&self) -> u64 {
+        self.state().ended
     }
 
     /// Takes down an answer.

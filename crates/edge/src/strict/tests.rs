@@ -28,6 +28,7 @@ const BOUNDS: Bounds = Bounds {
     idle: Duration::from_secs(60),
     pace: Pace { stall: Duration::from_secs(30), rate: 256 },
     size: MOST,
+    shared: false,
 };
 
 /// What can stand in a request, sound and not: anything that readers have been seen to differ on.

@@ -63,7 +63,9 @@ pub(crate) async fn watch_memory(
         let ceiling = terms.borrow().memory;
         let status = fs::read_to_string(Path::new("/proc/self/status"));
         let Some(resident) = status.ok().as_deref().and_then(resident_of) else { continue };
-        let pressure = Pressure::of(resident, ceiling);
+        // It falls only well below where it rose, and does not go to and fro.
+        let (now, calm) = (guard.load().pressure(), resident + ceiling / 20);
+        let pressure = Pressure::of(resident, ceiling).max(now.min(Pressure::of(calm, ceiling)));
         if guard.load().presses(pressure) {
             telemetry.say(&MemoryPressure { pressure: pressure.name(), resident, ceiling });
         }

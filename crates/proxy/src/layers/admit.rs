@@ -1,8 +1,13 @@
 //! How much is done at once: when there is too much, strangers wait and whoever is known does not.
 
+use gateway_policy::Reason;
 use tower::{Layer, layer::layer_fn};
 
-use super::{Identified, device};
+use super::{
+    Identified,
+    budget::{is_dry, would_refuse},
+    device,
+};
 use crate::{Failure, Serve, Warden};
 
 #[derive(Debug)]
@@ -30,7 +35,13 @@ where
         let Identified { request, exchange, client } = &identified;
         let shown = || device::cookie(request.headers());
         // It ends when the exchange does, and not when the answer begins.
-        exchange.has_place(self.warden.admit(*client, shown, &exchange.rules)?);
+        match self.warden.admit(*client, shown, &exchange.rules) {
+            Ok(place) => exchange.has_place(place),
+            Err(Reason::TooManyAtOnce) if is_dry(&exchange.rules) => {
+                would_refuse(exchange, Reason::TooManyAtOnce, None);
+            }
+            Err(reason) => return Err(reason.into()),
+        }
         self.inner.serve(identified).await
     }
 }

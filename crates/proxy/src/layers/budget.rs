@@ -79,7 +79,7 @@ pub(super) fn charge(
     Err(Failure::Limited(refusal, Spent { limit: limit.clone(), wait }))
 }
 
-fn is_dry(rules: &Rules) -> bool {
+pub(super) fn is_dry(rules: &Rules) -> bool {
     rules.policy.mode == Mode::DryRun
 }
 
