@@ -11,7 +11,12 @@ use tokio::time::Instant;
 /// can break off its own answer, and whoever calls it must not shut out everybody else.
 const BREAKS: u32 = 5;
 
-/// How long an open circuit lets nobody through if nobody probes. Whoever probes is faster.
+/// How long an open circuit lets nobody through after a connection that could not be made: no more
+/// is at stake than one request's wait for the next one, and whoever starts n8n and looks at once
+/// is not told that it is down.
+const BRIEF: Duration = Duration::from_millis(200);
+
+/// How long it does after exchanges that broke, if nobody probes. Whoever probes is faster.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// How long the one that was let through is waited for before the next one is.
@@ -111,7 +116,8 @@ impl Circuit {
             (State::Closed { breaks }, Trouble::Broken) if breaks + 1 < BREAKS => {
                 State::Closed { breaks: breaks + 1 }
             }
-            _ => State::Open { until: now + PAUSE },
+            (_, Trouble::Unreachable) => State::Open { until: now + BRIEF },
+            (_, Trouble::Broken) => State::Open { until: now + PAUSE },
         };
         was_closed && self.state() == CircuitState::Open
     }
@@ -133,13 +139,13 @@ mod tests {
         assert!(circuit.admits(begin));
         assert!(circuit.failed(Trouble::Unreachable, begin), "at once");
         assert!(!circuit.failed(Trouble::Unreachable, begin), "and this is news once");
-        assert!(!circuit.admits(at(begin, 4)));
-        assert!(circuit.admits(at(begin, 5)));
+        assert!(!circuit.admits(begin + BRIEF / 2));
+        assert!(circuit.admits(at(begin, 1)));
         assert_eq!(circuit.state(), CircuitState::HalfOpen);
-        assert!(!circuit.admits(at(begin, 5)), "one");
+        assert!(!circuit.admits(at(begin, 1)), "one");
         assert!(!circuit.failed(Trouble::Unreachable, at(begin, 6)));
-        assert!(!circuit.admits(at(begin, 10)));
-        assert!(circuit.admits(at(begin, 11)));
+        assert!(!circuit.admits(at(begin, 6)));
+        assert!(circuit.admits(at(begin, 7)));
         circuit.answered();
         assert_eq!(circuit.state(), CircuitState::Closed);
     }
