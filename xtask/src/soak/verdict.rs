@@ -16,6 +16,10 @@ use super::{
 /// the traffic's peaks. A leak of 400 bytes a request would be more in twenty minutes.
 const GROWTH: u64 = 8 * 1024;
 
+/// How many threads wait for files at the most when it is quiet: tokio keeps one for ten seconds, and
+/// bans are written now and then.
+const FOR_FILES: u64 = 2;
+
 /// How many addresses call, at the most: nobody else can be remembered.
 const CALLERS: u64 = 1_300;
 
@@ -84,7 +88,7 @@ impl Seen {
             ("connections of clients", |it| it.clients, 0),
             ("connections to n8n", |it| it.upstream, before.upstream),
             ("file descriptors", |it| it.descriptors, before.descriptors),
-            ("threads", |it| it.threads, before.threads),
+            ("threads", |it| it.threads, before.threads + FOR_FILES),
             ("tasks", |it| it.tasks, before.tasks),
             ("clients with offences", |it| it.offenders, CALLERS),
             ("offences", |it| it.offences, CALLERS * OFFENCES),
