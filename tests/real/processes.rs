@@ -108,7 +108,12 @@ impl Process {
 
     /// Waits until it ends by itself.
     pub(crate) async fn end(&mut self) -> ExitStatus {
-        let ended = timeout(PATIENCE, self.child.wait()).await;
+        self.end_within(PATIENCE).await
+    }
+
+    /// The same, for one that takes its time.
+    pub(crate) async fn end_within(&mut self, patience: Duration) -> ExitStatus {
+        let ended = timeout(patience, self.child.wait()).await;
         ended.unwrap_or_else(|_| panic!("{} does not end", self.name)).unwrap()
     }
 

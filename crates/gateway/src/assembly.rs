@@ -9,8 +9,8 @@ use std::{
 
 use gateway_certs::Challenges;
 use gateway_edge::{Admission, App, Bounds, Door, Edge, Handshakes, Held, Leave, Protocol};
-use gateway_ledger::{Limits, Presence};
-use gateway_policy::{Connection, Cut, Policy, Reason};
+use gateway_ledger::Presence;
+use gateway_policy::{Connection, Cut, Reason};
 use gateway_proxy::{Answer, Arrival, Connect, Live, Means, Serve, redirects, stack};
 use gateway_telemetry::Telemetry;
 use http::{Request, Response};
@@ -115,13 +115,6 @@ impl gateway_proxy::Challenges for Answers {
     }
 }
 
-impl Doorkeeper {
-    /// How many of something `peer` may have: one that stands for many has all of them.
-    fn allowance(&self, peer: IpAddr, limits: Limits, policy: &Policy) -> usize {
-        if self.guard.stands_for_many(peer, policy) { limits.total } else { limits.per_client }
-    }
-}
-
 impl Door for Doorkeeper {
     type Pass = Guest;
     type Handshake = Presence;
@@ -133,21 +126,20 @@ impl Door for Doorkeeper {
             return Err("banned");
         }
         let clients = &rules.policy.clients;
-        let mut limits = self.terms.borrow().connections;
-        limits.per_client = self.allowance(peer, limits, &rules.policy);
+        let limits = self.terms.borrow().connections;
+        let many = self.guard.stands_for_many(peer, &rules.policy);
         let client = clients.client(peer);
         // All who are banned count as one: they cannot fill the house while a CA may look.
         let key = if banned { Ipv4Addr::BROADCAST.into() } else { client.key };
         let standing = || self.guard.standing(client, None, &rules.policy);
-        let presence = self.guard.load().connect(key, limits, standing)?;
+        let presence = self.guard.load().connect(key, many, limits, standing)?;
         let pass = Guest::new(presence, client, self.guard.clone(), self.rules.clone());
         Ok(if banned { Admission::ForChallenges(pass) } else { Admission::Guest(pass) })
     }
 
     fn shake(&self, peer: IpAddr) -> Result<Presence, &'static str> {
         let policy = &self.rules.borrow().policy;
-        let mut limits = self.terms.borrow().handshakes;
-        limits.per_client = self.allowance(peer, limits, policy);
+        let limits = self.terms.borrow().handshakes.of(self.guard.stands_for_many(peer, policy));
         let client = policy.clients.client(peer);
         let standing = || self.guard.standing(client, None, policy);
         let entered = self.guard.load().handshakes.enter(client.key, limits, standing);

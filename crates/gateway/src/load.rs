@@ -88,7 +88,8 @@ impl Load {
         self.pressure.send_if_modified(|now| std::mem::replace(now, pressure) != pressure)
     }
 
-    /// Lets somebody connect.
+    /// Lets somebody connect: a client, or one that brings `many` clients' connections, which no
+    /// limit of one client's holds for.
     ///
     /// # Errors
     ///
@@ -96,28 +97,28 @@ impl Load {
     pub(crate) fn connect(
         &self,
         client: IpAddr,
+        many: bool,
         limits: Limits,
         standing: impl Fn() -> Standing,
     ) -> Result<Presence, &'static str> {
-        if !self.may_arrive(client, limits, &standing) {
+        if !self.may_arrive(client, many, &standing) {
             return Err("rate");
         }
         let pressure = self.pressure();
         if pressure != Pressure::Low && !pressure.admits(standing()) {
             return Err("memory");
         }
-        self.connections.enter(client, limits, &standing).map_err(Full::name)
+        let entered = self.connections.enter(client, limits.of(many), &standing);
+        entered.map_err(Full::name)
     }
 
-    fn may_arrive(&self, client: IpAddr, limits: Limits, standing: impl Fn() -> Standing) -> bool {
+    fn may_arrive(&self, client: IpAddr, many: bool, standing: impl Fn() -> Standing) -> bool {
         let budgets = self.arrivals.read().unwrap_or_else(PoisonError::into_inner);
         let charge = |limiter: &Option<Limiter>, key| match limiter {
             Some(limiter) => limiter.charge(key).is_ok(),
             None => true,
         };
-        let own = limits.per_client < limits.total;
-        // Who may have all connections speaks for many, and makes them for many.
-        (!own || charge(&budgets.per_client, self.hasher.hash_one(client)))
+        (many || charge(&budgets.per_client, self.hasher.hash_one(client)))
             && (charge(&budgets.total, 0) || standing() > Standing::Stranger)
     }
 }
@@ -174,11 +175,13 @@ mod tests {
         let load = Load::default();
         let quota = |rate| Some(Quota { rate, period: Duration::from_secs(1), burst: rate });
         load.adopt(Arrivals { total: quota(5), per_client: quota(2) });
-        let limits = Limits { total: 100, per_client: 99 };
-        let connect = |n, standing| load.connect(client(n), limits, move || standing).map(drop);
+        let limits = Limits { total: 100, per_client: 100 };
+        let connect =
+            |n, standing| load.connect(client(n), false, limits, move || standing).map(drop);
         assert!(connect(1, Standing::Stranger).is_ok() && connect(1, Standing::Stranger).is_ok());
         assert_eq!(connect(1, Standing::Stranger), Err("rate"), "a client's own");
-        for n in 2..5 {
+        assert!(load.connect(client(1), true, limits, || Standing::Stranger).is_ok(), "many's");
+        for n in 2..4 {
             assert!(connect(n, Standing::Stranger).is_ok());
         }
         assert_eq!(connect(9, Standing::Stranger), Err("rate"), "everybody's");
@@ -192,13 +195,16 @@ mod tests {
     #[test]
     fn strangers_go_first_when_memory_is_short() {
         let load = Load::default();
-        assert!(load.connect(client(1), ROOM, || Standing::Stranger).is_ok());
+        assert!(load.connect(client(1), false, ROOM, || Standing::Stranger).is_ok());
         assert!(load.presses(Pressure::High) && !load.presses(Pressure::High));
-        let refused = load.connect(client(2), ROOM, || Standing::Stranger).map(drop);
+        let refused = load.connect(client(2), false, ROOM, || Standing::Stranger).map(drop);
         assert_eq!(refused, Err("memory"));
-        assert!(load.connect(client(3), ROOM, || Standing::Sender).is_ok());
+        assert!(load.connect(client(3), false, ROOM, || Standing::Sender).is_ok());
         load.presses(Pressure::Critical);
-        assert_eq!(load.connect(client(4), ROOM, || Standing::Sender).map(drop), Err("memory"));
-        assert!(load.connect(client(5), ROOM, || Standing::Known).is_ok());
+        assert_eq!(
+            load.connect(client(4), false, ROOM, || Standing::Sender).map(drop),
+            Err("memory")
+        );
+        assert!(load.connect(client(5), false, ROOM, || Standing::Known).is_ok());
     }
 }

@@ -18,6 +18,14 @@ pub struct Limits {
     pub per_client: usize,
 }
 
+impl Limits {
+    /// The limits of one client, or of one that stands for `many` and may have all there is.
+    #[must_use]
+    pub fn of(self, many: bool) -> Self {
+        Self { per_client: if many { self.total } else { self.per_client }, ..self }
+    }
+}
+
 /// Why one is too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {

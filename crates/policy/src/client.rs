@@ -93,13 +93,6 @@ impl Clients {
         })
     }
 
-    /// How many connections `peer` may have open, of `total` in all and `per_client`: one that
-    /// speaks for others brings everybody's.
-    #[must_use]
-    pub fn allowance(&self, peer: IpAddr, total: usize, per_client: usize) -> usize {
-        if self.trusted.contains(peer) { total } else { per_client }
-    }
-
     /// The client of one address.
     #[must_use]
     pub fn client(&self, address: IpAddr) -> Client {

@@ -283,7 +283,7 @@ fn two_hundred_kills_lose_no_ban_that_somebody_was_told_of() {
     let mut child = gateway.start();
     for round in 0..200_u8 {
         let killed = AtomicBool::new(false);
-        let after = Duration::from_micros(chance.hash_one(round) % 60_000);
+        let after = Duration::from_micros(chance.hash_one(round) % 120_000);
         let new = thread::scope(|scope| {
             let telling = scope.spawn(|| told(&gateway, round, &killed));
             thread::sleep(after);
@@ -299,8 +299,7 @@ fn two_hundred_kills_lose_no_ban_that_somebody_was_told_of() {
     }
     let (by_hand, by_jail): (Vec<_>, Vec<_>) =
         expected.iter().partition(|it| it.starts_with("10."));
-    // Many more, where nobody else keeps the machine busy.
-    assert!(by_hand.len() > 20 && by_jail.len() > 20, "{} {}", by_hand.len(), by_jail.len());
+    assert!(by_hand.len() > 200 && by_jail.len() > 200, "{} {}", by_hand.len(), by_jail.len());
     assert!(!gateway.folder.path().join("state/state.db.broken0").exists());
     drop(child);
 }
