@@ -60,10 +60,8 @@ async fn kind(folder: &Path, name: &'static str, url: String, how: &[&str]) {
         assert_ne!(*available, 0, "{name}: not available after {second} s\n{table}");
     }
     let said = plain(&said);
+    // Its table is a moment old when it ends; how many were cut, the gateway is asked for later.
     assert!(said.contains("Exit status: No open connections left"), "{name}\n{table}\n{said}");
-    let closed = said.lines().filter_map(|line| line.strip_prefix("closed:")).next_back();
-    let closed: Option<u16> = closed.and_then(|it| it.trim().parse().ok());
-    assert_eq!(closed, Some(CONNECTIONS), "{name}\n{table}\n{said}");
     let errors = said.lines().filter_map(|line| line.strip_prefix("error:"));
     for error in errors {
         assert_eq!(error.trim(), "0", "{name}\n{table}\n{said}");
