@@ -259,3 +259,17 @@ async fn the_end_of_an_answer_may_take_longer_than_a_connection_may_idle() {
         sleep(SECOND).await;
     }
 }
+
+/// A load balancer that speaks the PROXY protocol brings one client a connection: it is that
+/// client's, and held to what that client is held to.
+#[tokio::test(start_paused = true)]
+async fn a_client_behind_the_proxy_protocol_is_a_client() {
+    let policy = POLICY.replace("tls:", "listen: { proxy_protocol: true }\ntls:");
+    let policy = format!("{policy}clients: {{ trusted_proxies: [10.0.0.1] }}\n");
+    let gateway = Gateway::start(&policy).unwrap();
+    let mut io = gateway.dial("10.0.0.1");
+    io.write_all(b"PROXY TCP4 203.0.113.1 192.0.2.9 50000 443\r\n").await.unwrap();
+    let io = gateway.secure(io, "n8n.test", "http/1.1").await.unwrap();
+    let (_, took) = drip(io, b"").await;
+    assert!(took >= 60 * SECOND && took < 65 * SECOND, "{took:?}");
+}

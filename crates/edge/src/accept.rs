@@ -180,9 +180,9 @@ impl<D: Door, A: App> Edge<D, A> {
     {
         let Entry { mut io, peer } = entry;
         let mut peer = canonical(peer);
-        let (bounds, fate) = (self.door.bounds(peer.ip()), Arc::<Fate>::default());
         if self.door.vouches(peer.ip()) {
-            match timeout(bounds.handshake, proxy_protocol::read(&mut io)).await {
+            let patience = self.door.bounds(peer.ip()).handshake;
+            match timeout(patience, proxy_protocol::read(&mut io)).await {
                 Ok(Ok(source)) => {
                     peer = source.map_or(peer, canonical);
                 }
@@ -195,6 +195,7 @@ impl<D: Door, A: App> Edge<D, A> {
             Err(reason) => return self.refuse(reason),
         };
         let held: Held = Arc::clone(&pass) as _;
+        let (bounds, fate) = (self.door.bounds(peer.ip()), Arc::<Fate>::default());
         let io = Paced::new(io, bounds.pace, Arc::clone(&fate), reset);
         let spoken = self.speak(io, peer, (held, for_challenges), (bounds, Arc::clone(&fate)));
         let revoked = async {
