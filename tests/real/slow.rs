@@ -34,13 +34,15 @@ async fn slow_clients_are_cut_and_patient_ones_are_not() {
     let owner = Owner::set_up(&installation.team).await;
     owner.publish(include_str!("workflows/echo.json")).await;
     until_published(stranger, "GET", ECHO).await;
+    owner.publish(include_str!("workflows/large.json")).await;
+    until_published(stranger, "GET", slowhttptest::LARGE).await;
 
     let (stop, asking) = (CancellationToken::new(), gateway.client([127, 0, 0, 3].into()));
     let answered = async {
         let all = async {
             tokio::join!(
                 Box::pin(patient::chat_and_push(&owner, stranger)),
-                Box::pin(slowhttptest::all(&installation, &owner)),
+                Box::pin(slowhttptest::all(&installation)),
                 Box::pin(drip::all(gateway)),
             );
         };

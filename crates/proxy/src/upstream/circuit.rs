@@ -3,7 +3,7 @@
 //! What counts is whether connections and exchanges hold, never how long an answer takes: an
 //! execution may run for an hour. Whoever is refused while the circuit is open waits for nothing.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tokio::time::Instant;
 
@@ -11,12 +11,11 @@ use tokio::time::Instant;
 /// can break off its own answer, and whoever calls it must not shut out everybody else.
 const BREAKS: u32 = 5;
 
-/// How long an open circuit lets nobody through after a connection that could not be made: no more
-/// is at stake than one request's wait for the next one, and whoever starts n8n and looks at once
-/// is not told that it is down.
+/// How long an open circuit lets nobody through after a connection that was refused: to be refused
+/// costs nothing, and whoever starts n8n and looks at once is not told that it is down.
 const BRIEF: Duration = Duration::from_millis(200);
 
-/// How long it does after exchanges that broke, if nobody probes. Whoever probes is faster.
+/// How long it does after anything else, if nobody probes. Whoever probes is faster.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// How long the one that was let through is waited for before the next one is.
@@ -48,10 +47,22 @@ impl CircuitState {
 /// What speaks against a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// No connection could be made: it is not there.
+    /// Nobody listens, which is told at once.
+    Refused,
+    /// No connection could be made: its machine is gone, and whoever tries waits in vain.
     Unreachable,
     /// An exchange broke off, or was no HTTP.
     Broken,
+}
+
+impl Trouble {
+    /// What it is that no connection could be made because of `why`.
+    pub(crate) fn connecting(why: &io::Error) -> Self {
+        match why.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            _ => Self::Unreachable,
+        }
+    }
 }
 
 /// A process's circuit.
@@ -116,8 +127,8 @@ impl Circuit {
             (State::Closed { breaks }, Trouble::Broken) if breaks + 1 < BREAKS => {
                 State::Closed { breaks: breaks + 1 }
             }
-            (_, Trouble::Unreachable) => State::Open { until: now + BRIEF },
-            (_, Trouble::Broken) => State::Open { until: now + PAUSE },
+            (_, Trouble::Refused) => State::Open { until: now + BRIEF },
+            (_, Trouble::Unreachable | Trouble::Broken) => State::Open { until: now + PAUSE },
         };
         was_closed && self.state() == CircuitState::Open
     }
@@ -137,17 +148,28 @@ mod tests {
     fn who_is_not_there_is_not_asked_until_one_request_has_tried() {
         let (mut circuit, begin) = (Circuit::new(), Instant::now());
         assert!(circuit.admits(begin));
-        assert!(circuit.failed(Trouble::Unreachable, begin), "at once");
-        assert!(!circuit.failed(Trouble::Unreachable, begin), "and this is news once");
+        assert!(circuit.failed(Trouble::Refused, begin), "at once");
+        assert!(!circuit.failed(Trouble::Refused, begin), "and this is news once");
         assert!(!circuit.admits(begin + BRIEF / 2));
         assert!(circuit.admits(at(begin, 1)));
         assert_eq!(circuit.state(), CircuitState::HalfOpen);
         assert!(!circuit.admits(at(begin, 1)), "one");
-        assert!(!circuit.failed(Trouble::Unreachable, at(begin, 6)));
+        assert!(!circuit.failed(Trouble::Refused, at(begin, 6)));
         assert!(!circuit.admits(at(begin, 6)));
         assert!(circuit.admits(at(begin, 7)));
         circuit.answered();
         assert_eq!(circuit.state(), CircuitState::Closed);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_machine_that_is_gone() {
+        let (mut circuit, begin) = (Circuit::new(), Instant::now());
+        let gone = Trouble::connecting(&io::ErrorKind::TimedOut.into());
+        assert!(circuit.failed(gone, begin));
+        assert!(!circuit.admits(at(begin, 4)), "each would wait for its own connection");
+        assert!(circuit.admits(begin + PAUSE));
+        let refused = io::Error::from_raw_os_error(111);
+        assert_eq!(Trouble::connecting(&refused), Trouble::Refused, "ECONNREFUSED");
     }
 
     #[test]
@@ -194,6 +216,7 @@ mod tests {
             Just(Step::Ask),
             Just(Step::Answer),
             Just(Step::Complete),
+            Just(Step::Fail(Trouble::Refused)),
             Just(Step::Fail(Trouble::Unreachable)),
             Just(Step::Fail(Trouble::Broken)),
         ]

@@ -39,7 +39,7 @@ pub async fn probe(
         // Nothing has been learned.
         Err(why) if is_ours(&why) => return,
         Err(why) => {
-            upstream.opens(Trouble::Unreachable, telemetry);
+            upstream.opens(Trouble::connecting(&why), telemetry);
             Err(why)
         }
         Ok(io) => match timeout(PROBE_TIMEOUT, ask(io, upstream, path)).await {

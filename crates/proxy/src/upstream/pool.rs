@@ -193,7 +193,7 @@ where
             if is_ours(&why) {
                 return (Fault::Busy, why);
             }
-            upstream.failed(Trouble::Unreachable, &why, &self.telemetry);
+            upstream.failed(Trouble::connecting(&why), &why, &self.telemetry);
             (Fault::Unreachable, why)
         })?;
         let signs = Arc::<Signs>::default();
