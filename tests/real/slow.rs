@@ -24,6 +24,7 @@ const MANY: &str = "\
 networks: { team: [127.0.0.1] }
 access: { editor: team }
 limits: { connections: { per_client: 3000, rate_per_client: 1000/s }, requests: { per_client: 2000 } }
+rate_limits: { webhook: { rate: 1000/s } }
 ";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,12 +37,13 @@ async fn slow_clients_are_cut_and_patient_ones_are_not() {
     until_published(stranger, "GET", ECHO).await;
     owner.publish(include_str!("workflows/large.json")).await;
     until_published(stranger, "GET", slowhttptest::LARGE).await;
+    let gate = patient::publish(&owner).await;
 
     let (stop, asking) = (CancellationToken::new(), gateway.client([127, 0, 0, 3].into()));
     let answered = async {
         let all = async {
             tokio::join!(
-                Box::pin(patient::chat_and_push(&owner, stranger)),
+                Box::pin(patient::chat_and_push(&gate, &owner, stranger)),
                 Box::pin(slowhttptest::all(&installation)),
                 Box::pin(drip::all(gateway)),
             );
@@ -75,15 +77,20 @@ async fn others_are_answered(client: &Client, stop: &CancellationToken) -> u32 {
 async fn counted(gateway: &Gateway) {
     step("slow clients are counted");
     let (refused, cut) = ("gateway_requests_refused_total", "gateway_connections_cut_total");
+    // n8n that is busy answers some of them in a few words, which are read before they are read
+    // slowly: such a connection is cut when it is idle.
+    let large = gateway.events("access").iter().filter(|it| slowhttptest::is_large(it)).count();
+    println!("   {large} large answers were read slowly");
+    assert!(large >= 50, "{large}");
     for (metric, reason, least) in [
-        (refused, "head_timeout", slowhttptest::CONNECTIONS),
+        (refused, "head_timeout", usize::from(slowhttptest::CONNECTIONS)),
         (refused, "body_too_slow", 2),
         (cut, "handshake_timeout", 1),
         (cut, "idle", 1),
-        (cut, "stalled_reader", slowhttptest::CONNECTIONS),
+        (cut, "stalled_reader", large),
     ] {
         let counted = gateway.metric_with(metric, &format!("reason=\"{reason}\"")).await;
         println!("   {reason}: {counted}");
-        assert!(counted >= f64::from(least), "{reason}: {counted}");
+        assert!(counted >= f64::from(u32::try_from(least).unwrap()), "{reason}: {counted}");
     }
 }

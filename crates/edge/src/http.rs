@@ -32,6 +32,9 @@ use crate::{
 /// How long a connection may take to be given back.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How many fields hyper reads in a head unless it is told otherwise.
+const HYPERS_FIELDS: usize = 100;
+
 /// A connection, and what the door gave for it.
 type Visit = (Arc<Connection>, Held);
 
@@ -49,11 +52,11 @@ pub(crate) async fn one<A: App>(
 ) -> hyper::Result<()> {
     let mut builder = http1::Builder::new();
     // What a head may be and how long it may take is looked after below hyper.
-    builder
-        .header_read_timeout(None)
-        .max_headers(bounds.size.fields)
-        .max_buf_size(bounds.size.bytes)
-        .half_close(false);
+    builder.header_read_timeout(None).max_buf_size(bounds.size.bytes).half_close(false);
+    // With its own number hyper has them on its stack, with any other it clears memory for each head.
+    if bounds.size.fields != HYPERS_FIELDS {
+        builder.max_headers(bounds.size.fields);
+    }
     let flow = Arc::new(Flow::default());
     let io = TokioIo::new(Strict::new(io, Arc::clone(&flow), &bounds, fate));
     let left = Arc::<Mutex<Option<OnUpgrade>>>::default();

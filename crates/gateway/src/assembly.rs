@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::FutureExt;
 use gateway_certs::Challenges;
 use gateway_edge::{Admission, App, Bounds, Door, Edge, Handshakes, Held, Leave, Protocol};
 use gateway_ledger::Presence;
@@ -181,16 +182,14 @@ where
 {
     type Body = Answer;
 
-    async fn answer(
+    fn answer(
         &self,
         request: Request<Incoming>,
         connection: Arc<Connection>,
         held: Held,
         unfit: Option<Reason>,
-    ) -> Response<Answer> {
-        match self.0.serve(Arrival { request, connection, held, unfit }).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+    ) -> impl Future<Output = Response<Answer>> + Send {
+        let served = self.0.serve(Arrival { request, connection, held, unfit });
+        served.map(|response| response.unwrap_or_else(|never| match never {}))
     }
 }

@@ -245,8 +245,9 @@ impl Guard {
     /// in: it is turned away where it has no business, and nowhere else.
     pub(crate) async fn drops(&self, peer: IpAddr, policy: &Policy) -> bool {
         let key = policy.clients.client(peer).key;
-        let banned = self.keeps_out(peer, policy).await;
-        banned.is_some_and(|banned| !self.spares_sender(&banned, key))
+        let Some(banned) = self.keeps_out(peer, policy) else { return false };
+        self.durable(&banned).await;
+        !self.spares_sender(&banned, key)
     }
 
     /// Whether webhooks of a banned client are still taken: it slipped in an address, or spoke
@@ -256,9 +257,8 @@ impl Guard {
         spared && self.0.ledger.is_sender(client)
     }
 
-    /// The ban that keeps `address` out: of several the one that ends last. It is durable when this
-    /// returns, or held in memory alone because it cannot be.
-    async fn keeps_out(&self, address: IpAddr, policy: &Policy) -> Option<Arc<Banned>> {
+    /// The ban that keeps `address` out: of several the one that ends last.
+    fn keeps_out(&self, address: IpAddr, policy: &Policy) -> Option<Arc<Banned>> {
         let now = self.now();
         let covering = self.0.ledger.covering(address, now);
         if covering.is_empty() || policy.mode == Mode::DryRun || self.is_exempt(address, policy) {
@@ -272,12 +272,15 @@ impl Guard {
             site && self.0.ledger.knows(client.key, None, now)
         };
         let holding = covering.into_iter().filter(|banned| !spared(banned));
-        let banned = holding.max_by_key(|banned| banned.ban.until)?;
+        holding.max_by_key(|banned| banned.ban.until)
+    }
+
+    /// Waits until `banned` is durable, or held in memory alone because it cannot be.
+    async fn durable(&self, banned: &Banned) {
         // What was written long ago is not waited for.
-        if now.since(banned.ban.since) < JUST_NOW {
+        if self.now().since(banned.ban.since) < JUST_NOW {
             self.0.ledger.settled().await;
         }
-        Some(banned)
     }
 
     /// Takes down that a connection of `peer` was cut.

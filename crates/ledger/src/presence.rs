@@ -85,11 +85,12 @@ impl Crowd {
         if present.total >= room {
             return Err(Full::Total);
         }
-        let open = present.by_client.get(&client).copied().unwrap_or(0);
-        if open >= limits.per_client {
-            return Err(Full::Client);
+        match present.by_client.entry(client) {
+            Entry::Occupied(open) if *open.get() >= limits.per_client => return Err(Full::Client),
+            Entry::Occupied(mut open) => *open.get_mut() += 1,
+            Entry::Vacant(_) if limits.per_client == 0 => return Err(Full::Client),
+            Entry::Vacant(none) => drop(none.insert(1)),
         }
-        present.by_client.insert(client, open + 1);
         present.total += 1;
         Ok(Presence { crowd: Arc::clone(self), client })
     }

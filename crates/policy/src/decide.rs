@@ -8,7 +8,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use gateway_n8n::{
     Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, could_show_session, has_method,
 };
-use http::{header, request};
+use http::{HeaderValue, header, request};
 
 pub use head::claimed_host;
 pub use permit::{Permit, Refusal, Verdict};
@@ -208,7 +208,7 @@ impl Policy {
         &self,
         question: Question<'_>,
         steps: &mut impl Steps,
-    ) -> Result<(String, PublicHost), Refusal> {
+    ) -> Result<(HeaderValue, PublicHost), Refusal> {
         let refuse = |reason| Refusal::new(reason, None, None);
         let claimed = claimed_host(question.head).ok_or_else(|| refuse(Reason::BadHost))?;
         let found = self.hosts.find(claimed.host);
@@ -231,7 +231,10 @@ impl Policy {
             });
             return Err(refuse(Reason::HostMismatch));
         }
-        Ok((Authority { host: name, port: claimed.port }.to_string(), host))
+        let said = question.head.headers.get(header::HOST);
+        let authority = Authority { host: name, port: claimed.port };
+        let authority = authority.field(said).map_err(|_| refuse(Reason::BadHost))?;
+        Ok((authority, host))
     }
 
     fn locate<'q>(

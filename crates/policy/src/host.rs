@@ -3,6 +3,7 @@
 use std::fmt;
 
 use gateway_n8n::Origin;
+use http::{HeaderValue, header::InvalidHeaderValue};
 
 /// The host and port of a request, as one header field gave them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,26 @@ impl<'h> Authority<'h> {
             None => None,
         };
         if valid { Ok(Self { host, port }) } else { Err(InvalidAuthority) }
+    }
+
+    /// It as a field, which is what was `said` if that is spelled like it.
+    pub(crate) fn field(
+        &self,
+        said: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, InvalidHeaderValue> {
+        match said.filter(|said| self.is_spelled(said.as_bytes())) {
+            Some(said) => Ok(said.clone()),
+            None => HeaderValue::try_from(self.to_string()),
+        }
+    }
+
+    /// Whether `said`, which names it, is spelled as it is.
+    fn is_spelled(&self, said: &[u8]) -> bool {
+        match (said.strip_prefix(self.host.as_bytes()), self.port) {
+            (Some([]), None) => true,
+            (Some([b':', first, ..]), Some(_)) => *first != b'0',
+            (Some(_) | None, Some(_) | None) => false,
+        }
     }
 }
 

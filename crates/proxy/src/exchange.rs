@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use gateway_n8n::{Attempt, Surface, redact};
 use gateway_policy::{Client, Connection, Offence, Permit, Reason};
 use gateway_telemetry::{AccessRecord, Telemetry, UpstreamFault};
@@ -61,6 +62,13 @@ struct Facts {
     cut: Option<Reason>,
 }
 
+impl Facts {
+    /// What the client got; 0 if it left before.
+    fn status(&self) -> u16 {
+        self.status.map_or(0, |status| status.as_u16())
+    }
+}
+
 /// What tells one request from all others; the client may quote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId(u64);
@@ -77,6 +85,22 @@ impl RequestId {
 
     pub(crate) fn number(self) -> u64 {
         self.0
+    }
+
+    /// It in a header.
+    pub(crate) fn value(self) -> HeaderValue {
+        let bytes = self.0.to_be_bytes();
+        let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        let digit = |half| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+        let text: Bytes = halves.map(digit).collect();
+        HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""))
+    }
+
+    /// The same, marked as never to be seen again: HTTP/2 would put it in a table.
+    pub(crate) fn unique(self) -> HeaderValue {
+        let mut value = self.value();
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -261,6 +285,12 @@ impl Exchange {
         self.started + Duration::from_millis(self.progress.load(Ordering::Relaxed))
     }
 
+    /// The method, as far as it is told: a client can make one up.
+    fn method_told(&self) -> &str {
+        let method = self.method.as_str();
+        method.get(..16).unwrap_or(method)
+    }
+
     /// Whom the client's certificate is for, if an authority of the policy vouches for it: what a
     /// stranger's own one says stands nowhere.
     fn vouched_subject(&self) -> Option<&str> {
@@ -268,14 +298,13 @@ impl Exchange {
         (!certificate.vouched_by.is_empty()).then_some(certificate.subject.as_str())
     }
 
-    fn record(&self) -> AccessRecord {
-        let facts = *self.facts();
+    fn record(&self, facts: Facts, duration: Duration) -> AccessRecord<'_> {
         let ms = |it: Duration| (it.as_secs_f64() * 1_000_000.0).round() / 1000.0;
         AccessRecord {
-            request_id: self.id.to_string(),
-            client: self.client().to_string(),
+            request_id: self.id.0,
+            client: facts.client.map_or_else(|| self.connection.peer.ip(), |client| client.address),
             surface: facts.surface.map(Surface::name),
-            method: self.method.as_str().chars().take(16).collect(),
+            method: self.method_told(),
             path: redact(facts.surface, self.uri.path(), self.uri.query()),
             http: match self.version {
                 Version::HTTP_2 => "2",
@@ -283,14 +312,14 @@ impl Exchange {
                 _ => "1.0",
             },
             tls: self.connection.tls.as_ref().map(|tls| tls.version),
-            client_certificate: self.vouched_subject().map(str::to_owned),
-            status: facts.status.map_or(0, |status| status.as_u16()),
+            client_certificate: self.vouched_subject(),
+            status: facts.status(),
             n8n_status: facts.n8n.map(|(status, _)| status.as_u16()),
             reason: facts.reason,
             revision: self.rules.revision,
             received: self.received.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
-            duration_ms: ms(self.started.elapsed()),
+            duration_ms: ms(duration),
             n8n_ms: facts.n8n.map(|(_, after)| ms(after)),
         }
     }
@@ -298,7 +327,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.telemetry.record(&self.record());
+        let (facts, duration) = (*self.facts(), self.started.elapsed());
+        let (surface, status) = (facts.surface.map(Surface::name), facts.status());
+        self.telemetry.metrics.request(surface, self.method_told(), status, duration);
+        self.telemetry.record(|| self.record(facts, duration));
     }
 }
 

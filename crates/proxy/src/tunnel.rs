@@ -204,7 +204,8 @@ impl<W: Warden> Tunnel<W> {
                     bans.mark_unchanged();
                     let (case, path) = (self.exchange.case(), self.claim.head.uri.path());
                     let now = Arc::clone(&rules.borrow());
-                    if self.warden.turns_away(&case, path, &now).await {
+                    if let Some(durable) = self.warden.turns_away(&case, path, &now) {
+                        durable.await;
                         return Because::Banned;
                     }
                 }

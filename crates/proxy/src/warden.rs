@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use futures_util::future::BoxFuture;
 use gateway_n8n::{Attempt, Outcome, Surface};
 use gateway_policy::{Client, Limit, Offence, Reason};
 use http::HeaderValue;
@@ -47,13 +48,8 @@ pub trait Warden: Clone + Send + Sync + 'static {
     /// A request's place among those that are answered.
     type Place: Send + Sync + 'static;
 
-    /// Whether the client is banned from `path`. The ban is durable when this returns.
-    fn turns_away(
-        &self,
-        case: &Case,
-        path: &str,
-        rules: &Rules,
-    ) -> impl Future<Output = bool> + Send;
+    /// Whether the client is banned from `path`; what it gives then ends when the ban is durable.
+    fn turns_away(&self, case: &Case, path: &str, rules: &Rules) -> Option<BoxFuture<'static, ()>>;
 
     /// Gives one more request of the client's a place for as long as it lasts. The device's cookie
     /// is asked for only when there are few places left.

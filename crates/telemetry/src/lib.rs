@@ -67,10 +67,11 @@ impl Telemetry {
         }
     }
 
-    /// Writes the record of one request.
-    pub fn record(&self, record: &AccessRecord) {
-        self.metrics.request(record);
-        self.log.line(Level::Info, names::event::ACCESS, record);
+    /// Writes the record of one request, if such records are written.
+    pub fn record<'r>(&self, record: impl FnOnce() -> AccessRecord<'r>) {
+        if self.log.takes(Level::Info) {
+            self.log.line(Level::Info, names::event::ACCESS, &record());
+        }
     }
 
     /// The metrics in Prometheus's text form.

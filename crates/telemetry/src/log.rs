@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::Write,
+    io::{BufWriter, Write},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -73,12 +73,12 @@ pub struct LogGuard {
 const QUEUE: usize = 16 * 1024;
 
 impl Log {
-    /// Lines to standard output, written by a thread of their own. What the libraries say through
+    /// Lines to standard output, written by a thread of their own, all that wait at once. What the libraries say through
     /// `tracing` goes there as well.
     #[must_use]
     pub fn stdout(format: Format, level: Level) -> (Self, LogGuard) {
         let builder = NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true);
-        let (writer, worker) = builder.finish(std::io::stdout());
+        let (writer, worker) = builder.finish(BufWriter::new(std::io::stdout()));
         let counter = writer.error_counter();
         diagnostics(format, level, writer.clone());
         (Self { sink: Sink::Queue(writer, counter), format, level }, LogGuard { _worker: worker })
@@ -98,8 +98,13 @@ impl Log {
         }
     }
 
+    /// Whether lines of `level` are written.
+    pub(crate) fn takes(&self, level: Level) -> bool {
+        level <= self.level
+    }
+
     pub(crate) fn line(&self, level: Level, event: &'static str, fields: &impl Serialize) {
-        if level > self.level {
+        if !self.takes(level) {
             return;
         }
         let line = Line { timestamp: now(), level: level.name(), event, fields };

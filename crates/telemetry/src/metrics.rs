@@ -6,6 +6,7 @@ mod guard;
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use gateway_policy::{Cut, Reason};
@@ -15,7 +16,7 @@ use prometheus::{
 };
 
 use crate::{
-    AccessRecord, ReloadOutcome,
+    ReloadOutcome,
     names::{
         label,
         metric::{self, Name},
@@ -167,13 +168,20 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
-    pub(crate) fn request(&self, record: &AccessRecord) {
-        let surface = record.surface.unwrap_or(label::NO_SURFACE);
+    /// Counts one request and how long it took; status 0 if its client left before it got one.
+    pub fn request(
+        &self,
+        surface: Option<&'static str>,
+        by: &str,
+        status: u16,
+        duration: Duration,
+    ) {
+        let surface = surface.unwrap_or(label::NO_SURFACE);
         let mut code = [0; 3];
-        let labels = [surface, method(&record.method), digits(record.status, &mut code)];
+        let labels = [surface, method(by), digits(status, &mut code)];
         self.http_requests.with_label_values(&labels).inc();
-        let seconds = record.duration_ms / 1000.0;
-        self.http_request_duration.with_label_values(&[surface]).observe(seconds);
+        let duration = duration.as_secs_f64();
+        self.http_request_duration.with_label_values(&[surface]).observe(duration);
     }
 
     pub(crate) fn refused(&self, surface: Option<&'static str>, reason: Reason) {

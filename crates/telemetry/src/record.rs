@@ -1,19 +1,22 @@
 //! The record of one request.
 
-use serde::Serialize;
+use std::net::IpAddr;
+
+use serde::{Serialize, Serializer};
 
 /// One request, written when both its bodies have ended. What is secret has been taken out.
 #[derive(Clone, Debug, Serialize)]
-pub struct AccessRecord {
-    /// The request's id, as the client got it.
-    pub request_id: String,
+pub struct AccessRecord<'r> {
+    /// The request's id; written as the client got it, in 16 hexadecimal digits.
+    #[serde(serialize_with = "hexadecimal")]
+    pub request_id: u64,
     /// The client's address.
-    pub client: String,
+    pub client: IpAddr,
     /// The surface; nothing if none was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub surface: Option<&'static str>,
     /// The method.
-    pub method: String,
+    pub method: &'r str,
     /// Path and query, redacted.
     pub path: String,
     /// `1.0`, `1.1` or `2`.
@@ -23,7 +26,7 @@ pub struct AccessRecord {
     pub tls: Option<&'static str>,
     /// Whom the client's certificate is for; nothing without one of an authority of the policy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_certificate: Option<String>,
+    pub client_certificate: Option<&'r str>,
     /// The status that the client got; 0 if it left before it got one.
     pub status: u16,
     /// The status that n8n gave, if it was asked.
@@ -43,4 +46,9 @@ pub struct AccessRecord {
     /// From the hand-over to n8n to the head of its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n8n_ms: Option<f64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn hexadecimal<S: Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{id:016x}"))
 }

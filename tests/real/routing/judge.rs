@@ -156,7 +156,7 @@ impl Judge {
             upgrade: permit.upgrade(),
             spared: closed.decide(question).is_ok(),
             rest: self.rest,
-            webhook_host: permit.authority().starts_with("hooks"),
+            webhook_host: permit.authority().as_bytes().starts_with(b"hooks"),
             method: case.method,
             target,
             accepts: case.accepts,

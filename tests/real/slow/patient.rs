@@ -26,10 +26,18 @@ use crate::{
 /// them.
 const PAUSE: Duration = Duration::from_secs(65);
 
+/// Publishes the chat, before n8n has other things to do; gives what its pauses wait for.
+pub(super) async fn publish(owner: &Owner) -> TcpListener {
+    let gate = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", gate.local_addr().unwrap());
+    owner.publish(&include_str!("../workflows/chat.json").replace("GATE", &url)).await;
+    gate
+}
+
 /// Both, for more than two minutes.
-pub(super) async fn chat_and_push(owner: &Owner, stranger: &Client) {
+pub(super) async fn chat_and_push(gate: &TcpListener, owner: &Owner, stranger: &Client) {
     let mut channel = push::open(&owner.client, &owner.client.origin()).await.unwrap();
-    let mut chat = pin!(chat(owner, stranger));
+    let mut chat = pin!(chat(gate, stranger));
     loop {
         tokio::select! {
             () = &mut chat => break,
@@ -45,11 +53,8 @@ pub(super) async fn chat_and_push(owner: &Owner, stranger: &Client) {
     channel.close(None).await.unwrap();
 }
 
-async fn chat(owner: &Owner, stranger: &Client) {
+async fn chat(gate: &TcpListener, stranger: &Client) {
     step("a chat with pauses");
-    let gate = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", gate.local_addr().unwrap());
-    owner.publish(&include_str!("../workflows/chat.json").replace("GATE", &url)).await;
     let message = json!({"action": "sendMessage", "sessionId": "s1", "chatInput": "hello"});
     let answer = eventually("the chat answers", async || {
         let request = Request::post(CHAT).header("content-type", "application/json");
@@ -68,7 +73,7 @@ async fn chat(owner: &Owner, stranger: &Client) {
         });
         arrives.await.unwrap_or_else(|_| panic!("no {piece}: {heard}"));
         if piece != "chunk-3" {
-            let_through_late(&gate).await;
+            let_through_late(gate).await;
         }
     }
     step("a chat that has paused for two minutes");

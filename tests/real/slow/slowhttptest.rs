@@ -6,6 +6,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::{
@@ -20,6 +21,11 @@ pub(super) const CONNECTIONS: u16 = 300;
 /// A webhook that answers with a megabyte. slowhttptest names itself at random, now and then after a
 /// bot, and n8n gives bots none of its editor's files.
 pub(super) const LARGE: &str = "/webhook/large-c41d7a9e";
+
+/// Whether an access record is that of a slow reader: nobody else takes so little of so much.
+pub(super) fn is_large(record: &Value) -> bool {
+    record["client"] == "127.0.0.1" && record["sent"].as_u64().is_some_and(|sent| sent > 64 << 10)
+}
 
 /// How long it may go on, in seconds; it ends as soon as all its connections are closed. What the
 /// kernel holds for one that reads a little can stretch its time by another patience.

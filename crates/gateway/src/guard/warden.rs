@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use gateway_ledger::{Account, Full, Limits, Presence};
 use gateway_n8n::{Attempt, Outcome, Surface};
 use gateway_policy::{Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason};
@@ -79,14 +80,15 @@ impl Guard {
 impl Warden for Guard {
     type Place = Presence;
 
-    async fn turns_away(&self, case: &Case, path: &str, rules: &Rules) -> bool {
+    fn turns_away(&self, case: &Case, path: &str, rules: &Rules) -> Option<BoxFuture<'static, ()>> {
         let (address, policy) = (case.client.address, &rules.policy);
-        if let Some(banned) = self.keeps_out(address, policy).await {
-            let sender = self.spares_sender(&banned, case.client.key) && policy.is_webhook(path);
-            if !sender {
-                self.0.ledger.turned_away(case.request, banned.net);
+        if let Some(banned) = self.keeps_out(address, policy) {
+            if self.spares_sender(&banned, case.client.key) && policy.is_webhook(path) {
+                return None;
             }
-            return !sender;
+            self.0.ledger.turned_away(case.request, banned.net);
+            let guard = self.clone();
+            return Some(Box::pin(async move { guard.durable(&banned).await }));
         }
         if policy.mode == Mode::DryRun
             && let Some(banned) = self.0.ledger.banned(address, self.now())
@@ -99,7 +101,7 @@ impl Warden for Guard {
                 rule: Some(banned.ban.jail.to_string()),
             });
         }
-        false
+        None
     }
 
     fn admit(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gateway_n8n::{Attempt, Lifetime, Process, Surface};
+use http::HeaderValue;
 
 use crate::{Client, Limit, Offence, Reason, Source};
 
@@ -10,7 +11,7 @@ use crate::{Client, Limit, Offence, Reason, Source};
 #[derive(Clone, Debug)]
 pub struct Permit {
     pub(super) surface: Surface,
-    pub(super) authority: String,
+    pub(super) authority: HeaderValue,
     pub(super) body_limit: u64,
     pub(super) upgrade: bool,
     pub(super) key: Client,
@@ -71,7 +72,7 @@ impl Permit {
 
     /// The public host as the policy spells it, with the port that the client used.
     #[must_use]
-    pub fn authority(&self) -> &str {
+    pub fn authority(&self) -> &HeaderValue {
         &self.authority
     }
 

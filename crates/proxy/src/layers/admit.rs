@@ -8,7 +8,7 @@ use super::{
     budget::{is_dry, would_refuse},
     device,
 };
-use crate::{Failure, Serve, Warden};
+use crate::{Failure, Serve, Warden, serve::go_on};
 
 #[derive(Debug)]
 pub(crate) struct Admit<W, S> {
@@ -31,8 +31,19 @@ where
     type Response = S::Response;
     type Error = Failure;
 
-    async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
-        let Identified { request, exchange, client } = &identified;
+    fn serve(
+        &self,
+        identified: Identified<B>,
+    ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
+        go_on(self.place(&identified), |()| self.inner.serve(identified))
+    }
+}
+
+impl<W: Warden, S> Admit<W, S> {
+    fn place<B>(
+        &self,
+        Identified { request, exchange, client }: &Identified<B>,
+    ) -> Result<(), Failure> {
         let shown = || device::cookie(request.headers());
         // It ends when the exchange does, and not when the answer begins.
         match self.warden.admit(*client, shown, &exchange.rules) {
@@ -42,6 +53,6 @@ where
             }
             Err(reason) => return Err(reason.into()),
         }
-        self.inner.serve(identified).await
+        Ok(())
     }
 }

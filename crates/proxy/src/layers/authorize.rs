@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use gateway_policy::{Permit, Question, Refusal};
-use http::Request;
+use http::{HeaderMap, Request};
 use tower::{Layer, layer::layer_fn};
 
 use super::{Identified, budget::would_refuse};
-use crate::{Exchange, Failure, Serve};
+use crate::{Exchange, Failure, Serve, serve::go_on};
 
 #[derive(Debug)]
 pub(crate) struct Authorize<S> {
@@ -32,6 +32,12 @@ impl<B> Permitted<B> {
     /// The request, to be changed by what is known of it.
     pub fn parts_mut(&mut self) -> (&mut Request<B>, &Permit, &Exchange) {
         (&mut self.request, &self.permit, &self.exchange)
+    }
+
+    /// What stands in its head.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
     }
 
     /// How it may pass.
@@ -68,7 +74,17 @@ where
     type Response = S::Response;
     type Error = Failure;
 
-    async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
+    fn serve(
+        &self,
+        identified: Identified<B>,
+    ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
+        go_on(Permitted::decide(identified), |permitted| self.inner.serve(permitted))
+    }
+}
+
+impl<B> Permitted<B> {
+    /// Asks the policy.
+    fn decide(identified: Identified<B>) -> Result<Self, Failure> {
         let Identified { request, exchange, client } = identified;
         if let Some(reason) = exchange.was_cut() {
             // What is held against whom depends on what was asked for.
@@ -86,6 +102,6 @@ where
             would_refuse(&exchange, would.reason, rule);
         }
         let request = Request::from_parts(head, body);
-        self.inner.serve(Permitted { request, permit, exchange }).await
+        Ok(Self { request, permit, exchange })
     }
 }

@@ -2,6 +2,7 @@
 //! before this, when it connects; this is for those behind a trusted proxy, and for connections
 //! that are older than the ban.
 
+use futures_util::{FutureExt, future::Either};
 use gateway_policy::Reason;
 use tower::{Layer, layer::layer_fn};
 
@@ -29,12 +30,15 @@ where
     type Response = S::Response;
     type Error = Failure;
 
-    async fn serve(&self, identified: Identified<B>) -> Result<S::Response, Failure> {
+    fn serve(
+        &self,
+        identified: Identified<B>,
+    ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
         let exchange = &identified.exchange;
         let path = identified.request.uri().path();
-        if self.warden.turns_away(&exchange.case(), path, &exchange.rules).await {
-            return Err(Reason::Banned.into());
+        match self.warden.turns_away(&exchange.case(), path, &exchange.rules) {
+            None => Either::Left(self.inner.serve(identified)),
+            Some(durable) => Either::Right(durable.map(|()| Err(Reason::Banned.into()))),
         }
-        self.inner.serve(identified).await
     }
 }

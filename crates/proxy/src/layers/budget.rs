@@ -6,7 +6,7 @@ use gateway_telemetry::WouldRefuse;
 use tower::{Layer, layer::layer_fn};
 
 use super::{Permitted, device};
-use crate::{Exchange, Failure, Rules, Serve, Warden, Whose, failure::Spent};
+use crate::{Exchange, Failure, Rules, Serve, Warden, Whose, failure::Spent, serve::go_on};
 
 #[derive(Debug)]
 pub(crate) struct Budget<W, S> {
@@ -29,8 +29,18 @@ where
     type Response = S::Response;
     type Error = Failure;
 
-    async fn serve(&self, mut permitted: Permitted<B>) -> Result<S::Response, Failure> {
-        let (request, permit, exchange) = permitted.parts_mut();
+    fn serve(
+        &self,
+        permitted: Permitted<B>,
+    ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
+        go_on(self.charge(&permitted), |()| self.inner.serve(permitted))
+    }
+}
+
+impl<W: Warden, S> Budget<W, S> {
+    /// Charges a request to each of its limits but those of accounts.
+    fn charge<B>(&self, permitted: &Permitted<B>) -> Result<(), Failure> {
+        let (permit, exchange) = (permitted.permit(), permitted.exchange());
         let client = permit.client();
         for limit in permit.limits().iter() {
             let whose = match limit.per {
@@ -40,14 +50,14 @@ where
                 Per::Account => continue,
             };
             let known = || {
-                let device = device::cookie(request.headers());
+                let device = device::cookie(permitted.headers());
                 self.warden.knows(client, device.as_ref(), None, &exchange.rules)
             };
             let known = if limit.strangers { known() } else { None };
             let whose = known.map_or(whose, |by| Whose::Known(None, by));
             charge(&self.warden, limit, whose, exchange)?;
         }
-        self.inner.serve(permitted).await
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! The answers to http-01, before any rule: nobody knows from where a CA looks, so neither bans nor
 //! networks nor redirects may be in its way (RFC 8555 8.3).
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::ready, sync::Arc};
 
+use futures_util::future::Either;
 use gateway_policy::Reason;
 use http::{HeaderValue, Method, Response, header};
 use tower::{Layer, layer::layer_fn};
@@ -39,8 +40,23 @@ where
     type Response = Response<Answer>;
     type Error = Failure;
 
-    async fn serve(&self, recorded: Recorded<B>) -> Result<Response<Answer>, Failure> {
-        let Recorded { request, exchange } = &recorded;
+    fn serve(
+        &self,
+        recorded: Recorded<B>,
+    ) -> impl Future<Output = Result<Response<Answer>, Failure>> + Send {
+        match self.answer(&recorded) {
+            Some(answer) => Either::Left(ready(answer)),
+            None => Either::Right(self.inner.serve(recorded)),
+        }
+    }
+}
+
+impl<S> Challenge<S> {
+    /// What is answered here, if anything is.
+    fn answer<B>(
+        &self,
+        Recorded { request, exchange }: &Recorded<B>,
+    ) -> Option<Result<Response<Answer>, Failure>> {
         let asked = request.uri().path().strip_prefix(PLACE);
         let fit = exchange.was_cut().is_none();
         let asked =
@@ -49,11 +65,8 @@ where
             let mut response = Response::new(Answer::own(answer, exchange));
             let kind = HeaderValue::from_static("application/octet-stream");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            return Ok(response);
+            return Some(Ok(response));
         }
-        if exchange.connection.for_challenges {
-            return Err(Reason::Banned.into());
-        }
-        self.inner.serve(recorded).await
+        exchange.connection.for_challenges.then(|| Err(Reason::Banned.into()))
     }
 }

@@ -1,14 +1,20 @@
 //! How long to wait, by the surface's kind. No exchange is limited as a whole: what is limited is
 //! the time since the client last sent something.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use gateway_n8n::Lifetime;
-use tokio::time::{Instant, sleep_until};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, layer::layer_fn};
 
 use super::Permitted;
-use crate::{Failure, Fault, Guarded, Serve};
+use crate::{Exchange, Failure, Fault, Guarded, Serve};
 
 #[derive(Debug)]
 pub(crate) struct Deadline<S> {
@@ -29,7 +35,10 @@ where
     type Response = S::Response;
     type Error = Failure;
 
-    async fn serve(&self, permitted: Permitted<B>) -> Result<S::Response, Failure> {
+    fn serve(
+        &self,
+        permitted: Permitted<B>,
+    ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
         let exchange = Arc::clone(permitted.exchange());
         let timeouts = exchange.rules.timeouts;
         let limit = match permitted.permit().lifetime() {
@@ -39,15 +48,42 @@ where
         let guarded = permitted.map(|body, permit, exchange| {
             Guarded::new(body, permit.body_limit(), timeouts.body, Arc::clone(exchange))
         });
-        let mut answer = pin!(self.inner.serve(guarded));
+        InTime { answer: self.inner.serve(guarded), limit, exchange, sleep: None }
+    }
+}
+
+pin_project! {
+    /// An answer, as long as the client is not waited for in vain.
+    struct InTime<F> {
+        #[pin]
+        answer: F,
+        limit: Duration,
+        exchange: Arc<Exchange>,
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl<T, F: Future<Output = Result<T, Failure>>> Future for InTime<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(answer) = this.answer.poll(cx) {
+            return Poll::Ready(answer);
+        }
         loop {
-            let deadline = exchange.last_progress() + limit;
-            tokio::select! {
-                answer = answer.as_mut() => return answer,
-                () = sleep_until(deadline) => {}
-            }
-            if exchange.last_progress() + limit <= Instant::now() {
-                return Err(Failure::Faulty(Fault::Timeout, "no answer in time".into()));
+            let deadline = this.exchange.last_progress() + *this.limit;
+            match this.sleep.as_mut().as_pin_mut() {
+                None => this.sleep.set(Some(sleep_until(deadline))),
+                Some(mut sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    if deadline <= Instant::now() {
+                        let why = "no answer in time".into();
+                        return Poll::Ready(Err(Failure::Faulty(Fault::Timeout, why)));
+                    }
+                    sleep.reset(deadline);
+                }
             }
         }
     }

@@ -20,11 +20,14 @@ impl<B: Send + 'static, S: Serve<Identified<B>>> Serve<Recorded<B>> for Identify
     type Response = S::Response;
     type Error = S::Error;
 
-    async fn serve(&self, recorded: Recorded<B>) -> Result<S::Response, S::Error> {
+    fn serve(
+        &self,
+        recorded: Recorded<B>,
+    ) -> impl Future<Output = Result<S::Response, S::Error>> + Send {
         let Recorded { request, exchange } = recorded;
         let clients = &exchange.rules.policy.clients;
         let client = clients.identify(exchange.connection.peer.ip(), request.headers());
         exchange.identified(client);
-        self.inner.serve(Identified { request, exchange, client }).await
+        self.inner.serve(Identified { request, exchange, client })
     }
 }

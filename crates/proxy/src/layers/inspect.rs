@@ -2,6 +2,7 @@
 //! tried has a budget of its own, wherever it is tried from.
 
 use bytes::Bytes;
+use futures_util::future::Either as Way;
 use gateway_n8n::{Attempt, FORM_LIMIT, account};
 use gateway_policy::{Mode, Per, Reason};
 use http::{Request, header};
@@ -44,11 +45,31 @@ where
     type Response = S::Response;
     type Error = Failure;
 
-    async fn serve(&self, permitted: Permitted<Guarded<B>>) -> Result<S::Response, Failure> {
-        let Some(attempt) = permitted.permit().attempt() else {
-            return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
-        };
-        let mut permitted = permitted;
+    fn serve(
+        &self,
+        permitted: Permitted<Guarded<B>>,
+    ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
+        match permitted.permit().attempt() {
+            None => Way::Left(self.inner.serve(permitted.map(|body, _, _| Either::Right(body)))),
+            // Boxed: it is rare, and every other request would have to be as large.
+            Some(attempt) => Way::Right(Box::pin(self.inspect(attempt, permitted))),
+        }
+    }
+}
+
+impl<W: Warden, S> Inspect<W, S> {
+    async fn inspect<B>(
+        &self,
+        attempt: Attempt,
+        mut permitted: Permitted<Guarded<B>>,
+    ) -> Result<S::Response, Failure>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + Unpin
+            + 'static,
+        S: Serve<Permitted<Inspected<B>>, Error = Failure>,
+    {
         let (request, permit, exchange) = permitted.parts_mut();
         // So that the answer can be read on its way back.
         request.headers_mut().remove(header::ACCEPT_ENCODING);
@@ -72,9 +93,7 @@ where
         }
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(form)))).await
     }
-}
 
-impl<W: Warden, S> Inspect<W, S> {
     /// Takes down whose account is tried, and whether whoever tries has signed in to it before.
     fn tried<B>(
         &self,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use gateway_telemetry::Telemetry;
 use http::Response;
 use tower::{Layer, layer::layer_fn};
@@ -30,7 +31,10 @@ where
     type Response = Response<Answer>;
     type Error = S::Error;
 
-    async fn serve(&self, arrival: Arrival<B>) -> Result<Response<Answer>, S::Error> {
+    fn serve(
+        &self,
+        arrival: Arrival<B>,
+    ) -> impl Future<Output = Result<Response<Answer>, S::Error>> + Send {
         let Arrival { request, connection, held, unfit } = arrival;
         let rules = Arc::clone(&self.rules.borrow());
         let exchange = Exchange::begin(&request, connection, held, rules, self.telemetry.clone());
@@ -38,11 +42,12 @@ where
         if let Some(reason) = unfit {
             exchange.cut(reason);
         }
-        let response =
-            self.inner.serve(Recorded { request, exchange: Arc::clone(&exchange) }).await;
-        if let Ok(response) = &response {
-            exchange.answered(response.status());
-        }
-        response
+        let recorded = Recorded { request, exchange: Arc::clone(&exchange) };
+        self.inner.serve(recorded).map(move |response| {
+            if let Ok(response) = &response {
+                exchange.answered(response.status());
+            }
+            response
+        })
     }
 }

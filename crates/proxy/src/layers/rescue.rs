@@ -3,7 +3,7 @@
 
 use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::lazy};
 use gateway_n8n::{METHODS, Surface};
 use gateway_policy::{Reason, Refusal};
 use gateway_telemetry::{Panicked, Refused};
@@ -42,23 +42,27 @@ where
     type Response = Response<Answer>;
     type Error = Infallible;
 
-    async fn serve(&self, recorded: Recorded<B>) -> Result<Response<Answer>, Infallible> {
+    fn serve(
+        &self,
+        recorded: Recorded<B>,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send {
         let exchange = Arc::clone(&recorded.exchange);
-        let outcome = AssertUnwindSafe(self.inner.serve(recorded)).catch_unwind().await;
-        let mut response = match outcome {
-            Ok(Ok(response)) => response,
-            Ok(Err(Failure::Refused(refusal))) => refused(refusal, &exchange),
-            Ok(Err(Failure::Limited(refusal, spent))) => limited(refusal, &spent, &exchange),
-            Ok(Err(Failure::Faulty(fault, why))) => faulty(fault, &*why, &exchange),
-            Err(panic) => panicked(&*panic, &exchange),
-        };
-        if let Ok(id) = HeaderValue::try_from(exchange.id().to_string()) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
-        if exchange.rules.hsts && exchange.connection.tls.is_some() {
-            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
-        }
-        Ok(response)
+        let served = lazy(move |_| self.inner.serve(recorded)).flatten();
+        AssertUnwindSafe(served).catch_unwind().map(move |outcome| {
+            let mut response = match outcome {
+                Ok(Ok(response)) => response,
+                Ok(Err(Failure::Refused(refusal))) => refused(refusal, &exchange),
+                Ok(Err(Failure::Limited(refusal, spent))) => limited(refusal, &spent, &exchange),
+                Ok(Err(Failure::Faulty(fault, why))) => faulty(fault, &*why, &exchange),
+                Err(panic) => panicked(&*panic, &exchange),
+            };
+            let headers = response.headers_mut();
+            headers.insert(REQUEST_ID, exchange.id().unique());
+            if exchange.rules.hsts && exchange.connection.tls.is_some() {
+                headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+            }
+            Ok(response)
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use gateway_n8n::{Answered, Attempt, Outcome};
 use http::{HeaderMap, Response, StatusCode, header};
 use tower::{Layer, layer::layer_fn};
@@ -64,9 +65,22 @@ where
     type Response = Response<Answer>;
     type Error = Failure;
 
-    async fn serve(&self, identified: Identified<B>) -> Result<Response<Answer>, Failure> {
+    fn serve(
+        &self,
+        identified: Identified<B>,
+    ) -> impl Future<Output = Result<Response<Answer>, Failure>> + Send {
         let exchange = Arc::clone(&identified.exchange);
-        let served = self.inner.serve(identified).await;
+        self.inner.serve(identified).map(move |served| self.served(served, &exchange))
+    }
+}
+
+impl<W: Warden, S> Witness<W, S> {
+    /// Takes down how a request ended.
+    fn served(
+        &self,
+        served: Result<Response<Answer>, Failure>,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Response<Answer>, Failure> {
         let refused = match &served {
             Err(Failure::Refused(refusal) | Failure::Limited(refusal, _)) => refusal.offence,
             Ok(_) | Err(Failure::Faulty(..)) => None,
@@ -88,7 +102,7 @@ where
             self.warden.sends(exchange.client());
         }
         Ok(match exchange.case().attempt {
-            Some(attempt) => self.attempted(attempt, response, &exchange),
+            Some(attempt) => self.attempted(attempt, response, exchange),
             None => response,
         })
     }

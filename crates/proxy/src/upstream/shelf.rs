@@ -53,9 +53,10 @@ impl<B: Send + 'static> Shelf<B> {
     pub(crate) fn take(&self, backend: &Backend) -> Option<Connection<B>> {
         let mut kept = self.kept();
         let kept = kept.get_mut(backend)?;
-        kept.retain(is_fresh);
+        // The last one that came is the freshest, and the first to be ready again.
         let ready = kept.iter().rposition(|(connection, _)| connection.sender.is_ready())?;
-        Some(kept.swap_remove(ready).0)
+        let taken = kept.swap_remove(ready);
+        is_fresh(&taken).then_some(taken.0)
     }
 
     /// Keeps a connection, or closes it.
