@@ -241,7 +241,8 @@ impl<D: Door, A: App> Edge<D, A> {
                         return Ok(());
                     }
                 };
-                let handshake = self.handshake(io, config, for_challenges, &terms);
+                // Boxed: it is long gone while the connection idles.
+                let handshake = Box::pin(self.handshake(io, config, for_challenges, &terms));
                 let Some((io, tls, h2)) = handshake.await else { return Ok(()) };
                 drop(shaking);
                 let connection = Arc::new(Connection { peer, tls: Some(tls), for_challenges });

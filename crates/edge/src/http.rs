@@ -4,7 +4,7 @@ mod two;
 
 use std::{
     convert::Infallible,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
@@ -43,13 +43,16 @@ pub(crate) type Terms = (Bounds, Arc<Fate>);
 
 /// Speaks HTTP/1.1 until the connection ends. When the listener leaves, the request under way is
 /// still answered, or the next one where there is time for one.
-pub(crate) async fn one<A: App>(
+///
+/// What it serves with is boxed at once, here and in [`two`]: an `async` function would keep what it
+/// was given as well, for as long as the connection idles.
+pub(crate) fn one<A: App>(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: A,
     visit: Visit,
     (bounds, fate): Terms,
     leave: Leave,
-) -> hyper::Result<()> {
+) -> impl Future<Output = hyper::Result<()>> + Send {
     let mut builder = http1::Builder::new();
     // What a head may be and how long it may take is looked after below hyper.
     builder.header_read_timeout(None).max_buf_size(bounds.size.bytes).half_close(false);
@@ -81,24 +84,26 @@ pub(crate) async fn one<A: App>(
             })
         }
     });
-    let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = leave.end().cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let mut serving = Box::pin(builder.serve_connection(io, service).with_upgrades());
+    async move {
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = leave.end().cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        let refused = left.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // hyper gives a connection back on which an upgrade was ever asked for, refused or not, and
+        // has not closed it then.
+        if let Some(refused) = refused
+            && let Ok(Ok(io)) = timeout(FAREWELL, refused).await
+        {
+            // Whoever is gone does not hear it.
+            drop(TokioIo::new(io).shutdown().await);
         }
-    };
-    let refused = left.lock().unwrap_or_else(PoisonError::into_inner).take();
-    // hyper gives a connection back on which an upgrade was ever asked for, refused or not, and has
-    // not closed it then.
-    if let Some(refused) = refused
-        && let Ok(Ok(io)) = timeout(FAREWELL, refused).await
-    {
-        // Whoever is gone does not hear it.
-        drop(TokioIo::new(io).shutdown().await);
+        ended
     }
-    ended
 }
 
 pin_project! {

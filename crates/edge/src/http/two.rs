@@ -1,6 +1,6 @@
 //! One connection of HTTP/2.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response, header};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
@@ -49,14 +49,14 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
 
 /// Speaks HTTP/2 until the connection ends. When the listener leaves, the streams that are open
 /// are still answered.
-pub(crate) async fn two<A: App>(
+pub(crate) fn two<A: App>(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: A,
     visit: Visit,
     (bounds, fate): Terms,
     leave: Leave,
     tasks: TaskTracker,
-) -> hyper::Result<()> {
+) -> impl Future<Output = hyper::Result<()>> + Send {
     let mut builder = http2::Builder::new(Tracked(tasks));
     builder
         .timer(TokioTimer::new())
@@ -77,18 +77,19 @@ pub(crate) async fn two<A: App>(
         let (answer, last) = (answer(app.clone(), visit.clone(), request, unfit), last.clone());
         async move { answer.await.map(|response| unless_last(response, &last)) }
     });
-    let ended = {
-        let mut serving = pin!(builder.serve_connection(TokioIo::new(io), service));
-        tokio::select! {
+    let mut serving = Box::pin(builder.serve_connection(TokioIo::new(io), service));
+    async move {
+        let ended = tokio::select! {
             ended = serving.as_mut() => ended,
             () = async { tokio::select! { () = leave.retired() => {}, () = ends.cancelled() => {} } } => {
                 serving.as_mut().graceful_shutdown();
-                serving.await
+                serving.as_mut().await
             }
-        }
-    };
-    left.farewell().await;
-    ended
+        };
+        drop(serving);
+        left.farewell().await;
+        ended
+    }
 }
 
 /// HTTP/2 has no field that ends a connection: an answer that wants its end gets it by GOAWAY.
