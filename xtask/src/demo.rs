@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    loopback::free_ports,
     parts,
     process::{Running, command, run},
 };
@@ -66,22 +67,19 @@ pub(crate) async fn demo(url: Option<String>) -> anyhow::Result<()> {
     ended
 }
 
-async fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port())
-}
-
 async fn start_n8n(folder: &Path) -> anyhow::Result<(Running, String)> {
     let n8n = parts::n8n().await?;
+    let [free, broker] = free_ports().await?;
     let port = match TcpListener::bind("127.0.0.1:5678").await {
         Ok(_) => 5678,
-        Err(_) => free_port().await?,
+        Err(_) => free,
     };
     println!("==> starting n8n on 127.0.0.1:{port}, its data in {}", folder.join("n8n").display());
     let mut command = command(n8n.node());
     command.arg(n8n.script()).arg("start").env("N8N_USER_FOLDER", folder.join("n8n"));
     // n8n's task runner starts `node` by that name.
     command.env("PATH", n8n.path()?).env("N8N_PORT", port.to_string());
-    command.env("N8N_RUNNERS_BROKER_PORT", free_port().await?.to_string());
+    command.env("N8N_RUNNERS_BROKER_PORT", broker.to_string());
     for (name, value) in [
         // As the container has it; without it n8n's rate limits and origin check are off.
         ("NODE_ENV", "production"),

@@ -1,9 +1,13 @@
-//! What developers and newcomers run: `cargo xtask demo`, `test`, `soak`.
+//! What developers and newcomers run: `cargo xtask demo`, `test`, `instructions`, `soak`.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to its user")]
 
+mod chain;
+mod client;
 mod demo;
+mod instructions;
+mod loopback;
 mod parts;
 mod process;
 mod soak;
@@ -37,6 +41,17 @@ enum Command {
         #[arg(long)]
         without_real_parts: bool,
     },
+    /// How many instructions the gateway needs for a request, a connection and a refusal, held
+    /// against benches/instructions.txt. What takes them is in target/instructions afterwards:
+    /// `callgrind_annotate --inclusive=yes --auto=no target/instructions/http1-request.callgrind`.
+    Instructions {
+        /// Write what was counted to the table.
+        #[arg(long)]
+        bless: bool,
+        /// Count in this program instead of building one.
+        #[arg(long, value_name = "PATH")]
+        binary: Option<PathBuf>,
+    },
     /// Mixed traffic of honest and other clients, while the policy, the certificates and n8n itself
     /// come and go; then nothing may be left over. Not part of CI.
     Soak {
@@ -55,11 +70,19 @@ fn root() -> PathBuf {
     own.parent().unwrap_or(own).to_owned()
 }
 
+/// Where cargo puts what it builds for release.
+fn release_binary() -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("release/n8n-gateway")
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo { n8n } => demo::demo(n8n).await,
         Command::Test { without_real_parts } => test::test(without_real_parts).await,
+        Command::Instructions { bless, binary } => instructions::instructions(binary, bless).await,
         Command::Soak { minutes, seed } => Box::pin(soak::soak(minutes, seed)).await,
     };
     match done {

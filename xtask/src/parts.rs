@@ -23,8 +23,10 @@ const fn program(name: &'static str, asked: &'static str, package: &'static str)
     Program { name, asked, package }
 }
 
+const VALGRIND: Program = program("valgrind", "--version", "valgrind");
+
 /// What the tests with real parts need besides n8n.
-const FOR_TESTS: [Program; 13] = [
+const FOR_TESTS: [Program; 14] = [
     program("chromium", "--version", "chromium"),
     program("chromedriver", "--version", "chromium-driver"),
     program("promtool", "--version", "prometheus"),
@@ -37,6 +39,7 @@ const FOR_TESTS: [Program; 13] = [
     program("curl", "--version", "curl"),
     program("testssl", "--version", "testssl.sh"),
     program("systemd-analyze", "--version", "systemd"),
+    VALGRIND,
     // It ends with a failure whatever it is asked.
     program("which", "slowhttptest", "slowhttptest"),
 ];
@@ -60,6 +63,11 @@ fn cache() -> anyhow::Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = users.or_else(home).context("neither N8N_GATEWAY_CACHE nor HOME is set")?;
     Ok(cache.join("n8n-gateway"))
+}
+
+/// Installs what counts instructions.
+pub(crate) async fn valgrind() -> anyhow::Result<()> {
+    debian(&[VALGRIND]).await
 }
 
 /// Installs the programs that the tests with real parts need, n8n aside.

@@ -4,7 +4,6 @@
 #![expect(clippy::indexing_slicing, reason = "what is not in a JSON value is null")]
 
 mod certificates;
-mod client;
 mod events;
 mod honest;
 mod rude;
@@ -23,9 +22,11 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::process::{Running, command, run};
+use crate::{
+    client::Network,
+    process::{Running, command, run},
+};
 use certificates::Shown;
-use client::Network;
 use events::Happened;
 use stage::Stage;
 use verdict::Seen;

@@ -3,7 +3,7 @@
 use tokio::{process::Command, time::Instant};
 
 use crate::{
-    parts,
+    instructions, parts,
     process::{command, run},
 };
 
@@ -40,7 +40,10 @@ pub(crate) async fn test(without_real_parts: bool) -> anyhow::Result<()> {
     )
     .await?;
     if without_real_parts {
-        println!("\nLEFT OUT: the tests with a real n8n, a browser, a CA and promtool.");
+        println!(
+            "\nLEFT OUT: the counts of instructions, and the tests with a real n8n, a browser, a CA \
+             and promtool."
+        );
     } else {
         real_parts().await?;
     }
@@ -50,6 +53,7 @@ pub(crate) async fn test(without_real_parts: bool) -> anyhow::Result<()> {
 
 async fn real_parts() -> anyhow::Result<()> {
     parts::programs_for_tests().await?;
+    instructions::check(&crate::release_binary()).await?;
     let n8n = parts::n8n().await?;
     let arguments =
         ["test", "--locked", "-p", "gateway-tests", "--features", "real", "--test", "real"];
@@ -57,8 +61,6 @@ async fn real_parts() -> anyhow::Result<()> {
     // One after the other: each has an n8n of its own, on two cores.
     tests.args(["--", "--test-threads=1", "--nocapture"]);
     tests.env("N8N_GATEWAY_TEST_N8N", &n8n.folder);
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| crate::root().join("target"), Into::into);
-    tests.env("N8N_GATEWAY_TEST_BINARY", target.join("release/n8n-gateway"));
+    tests.env("N8N_GATEWAY_TEST_BINARY", crate::release_binary());
     run("tests with a real n8n, a browser, a CA and promtool", tests).await
 }

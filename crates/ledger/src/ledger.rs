@@ -6,6 +6,7 @@ mod keeping;
 mod people;
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     fmt,
     hash::RandomState,
@@ -126,7 +127,7 @@ impl Ledger {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
-        self.sheet().find(address, now).cloned()
+        self.sheet().find(address, now)
     }
 
     /// Every ban of `address`, its own and those of networks that it is in.
@@ -135,7 +136,7 @@ impl Ledger {
         if !self.any.load(Ordering::Acquire) {
             return Vec::new();
         }
-        self.sheet().covering(address, now).cloned().collect()
+        self.sheet().covering(address, now).collect()
     }
 
     /// Waits until everything so far is durable, and tells whether it is: a store that fails, or
@@ -166,10 +167,7 @@ impl Ledger {
         drop(turned_away);
         let sheet = self.sheet();
         let by_id = net.and_then(|net| sheet.get(net));
-        let told = || {
-            sheet.iter().find(|it| it.ban.notes.iter().any(|note| note.request == id && id != 0))
-        };
-        by_id.or_else(told).cloned()
+        by_id.or_else(|| sheet.told(id))
     }
 
     /// Holds an offence against a client, and against its site, and bans whom that is one too many
@@ -179,7 +177,7 @@ impl Ledger {
         let workplace = self.has_session(client.key);
         let whose = if workplace { Offender::Workplace } else { Offender::Client };
         let mut offenders = locked(&self.offenders);
-        if self.sheet().get(net).is_some_and(|banned| banned.ban.until > note.at) {
+        if self.sheet().until(net).is_some_and(|until| until > note.at) {
             return Noted::default();
         }
         let own = offenders.note(net, note, bans, whose);
@@ -217,7 +215,7 @@ impl Ledger {
         let mut sheet = self.sheet_mut();
         for banned in &bans {
             if let Some(gone) = sheet.insert(banned.clone()) {
-                changes.push(Change::Ban(gone.net, None));
+                changes.push(Change::Ban(gone, None));
             }
             changes.push(Change::Ban(banned.net, Some(banned.clone())));
         }
@@ -248,7 +246,9 @@ impl Ledger {
     /// Every ban, the one that ends last first.
     #[must_use]
     pub fn bans(&self) -> Vec<Arc<Banned>> {
-        self.sheet().iter().rev().cloned().collect()
+        let mut bans: Vec<_> = self.sheet().iter().collect();
+        bans.sort_unstable_by_key(|it| Reverse((it.ban.until, it.net)));
+        bans
     }
 
     /// How many bans each jail holds.

@@ -23,5 +23,5 @@ pub use ledger::{Ledger, Noted, net_of};
 pub use limiter::{KEYS, Limiter, Spent};
 pub use offenders::{NOTES, OFFENDERS};
 pub use presence::{Crowd, Full, Limits, Presence};
-pub use sheet::{BANS, Banned, ByHand};
+pub use sheet::{BANS, Banned, ByHand, TOLD};
 pub use store::{Change, Sqlite, Store, StoreError};

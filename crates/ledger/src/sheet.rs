@@ -1,17 +1,32 @@
 //! Who is banned, in memory. A look-up is one hash for each prefix length that is in use.
 
+mod rows;
+
 use std::{
-    collections::{BTreeSet, HashMap},
-    hash::Hash,
+    collections::{HashMap, VecDeque},
+    hash::{Hash, RandomState},
     net::IpAddr,
     sync::Arc,
 };
 
-use gateway_policy::{Ban, Jail, Timestamp};
+use gateway_policy::{Ban, Jail, Note, Timestamp};
 use ipnet::IpNet;
+use lru::LruCache;
 
-/// How many bans there are at the most; with one more, the one that ends first ends at once.
+use self::rows::{Row, Rows};
+
+/// How many bans there are at the most; with one more, the one that ends first ends at once. All of
+/// them take less than 64 MiB.
 pub const BANS: usize = 1_000_000;
+
+/// Of how many bans it is remembered in memory what they are for: of the last ones.
+pub const TOLD: usize = 4_000;
+
+/// How many bans are taken out at once: whoever looks one up waits for that.
+const ENDS: usize = 10_000;
+
+/// Of how many reasons that were given by hand each is kept once: a list has one.
+const REASONS: usize = 16;
 
 /// A ban as it is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +49,23 @@ pub struct ByHand {
 }
 
 /// All bans.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sheet {
-    bans: HashMap<IpNet, Arc<Banned>>,
-    ends: BTreeSet<(Timestamp, IpNet)>,
+    rows: Rows,
+    told: LruCache<IpNet, Arc<[Note]>, RandomState>,
+    reasons: VecDeque<Arc<ByHand>>,
     /// How many bans have each prefix length: IPv4, then IPv6.
     lengths: [HashMap<u8, usize>; 2],
     /// How many bans each jail holds.
     jails: HashMap<Jail, usize>,
+}
+
+impl Default for Sheet {
+    fn default() -> Self {
+        let told = LruCache::unbounded_with_hasher(RandomState::new());
+        let (rows, reasons) = (Rows::default(), VecDeque::new());
+        Self { rows, told, reasons, lengths: Default::default(), jails: HashMap::new() }
+    }
 }
 
 fn one_more<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
@@ -62,24 +86,62 @@ impl Sheet {
         if matches!(net, IpNet::V4(_)) { v4 } else { v6 }
     }
 
-    /// Puts a ban in, in place of another of the same net; gives back what had to go.
-    pub(crate) fn insert(&mut self, banned: Banned) -> Option<Arc<Banned>> {
-        let (net, until) = (banned.net, banned.ban.until);
-        drop(self.remove(net));
+    /// Puts a ban in, in place of another of the same net; gives back whose had to go.
+    pub(crate) fn insert(&mut self, banned: Banned) -> Option<IpNet> {
+        let net = banned.net;
+        drop(self.take(net));
         one_more(self.lengths(net), net.prefix_len());
         one_more(&mut self.jails, banned.ban.jail);
-        self.ends.insert((until, net));
-        self.bans.insert(net, Arc::new(banned));
-        let first = *self.ends.first()?;
-        if self.bans.len() > BANS { self.remove(first.1) } else { None }
+        let by_hand = banned.by_hand.clone().map(|reason| self.reason(reason));
+        self.rows.insert(Row::new(&banned, by_hand));
+        if !banned.ban.notes.is_empty() {
+            self.told.put(net, banned.ban.notes.into());
+            if self.told.len() > TOLD {
+                self.told.pop_lru();
+            }
+        }
+        let first = self.rows.first()?.net;
+        if self.rows.len() > BANS { self.take(first).map(|(row, _)| row.net) } else { None }
+    }
+
+    /// The reason as it was given before, if it was.
+    fn reason(&mut self, reason: ByHand) -> Arc<ByHand> {
+        if let Some(known) = self.reasons.iter().find(|it| ***it == reason) {
+            return Arc::clone(known);
+        }
+        let reason = Arc::new(reason);
+        self.reasons.push_back(Arc::clone(&reason));
+        if self.reasons.len() > REASONS {
+            self.reasons.pop_front();
+        }
+        reason
+    }
+
+    fn take(&mut self, net: IpNet) -> Option<(Row, Vec<Note>)> {
+        let row = self.rows.remove(net)?;
+        one_less(self.lengths(net), &net.prefix_len());
+        one_less(&mut self.jails, &row.jail);
+        let notes = self.told.pop(&net);
+        Some((row, notes.map(|notes| notes.to_vec()).unwrap_or_default()))
     }
 
     pub(crate) fn remove(&mut self, net: IpNet) -> Option<Arc<Banned>> {
-        let banned = self.bans.remove(&net)?;
-        self.ends.remove(&(banned.ban.until, net));
-        one_less(self.lengths(net), &net.prefix_len());
-        one_less(&mut self.jails, &banned.ban.jail);
-        Some(banned)
+        let (row, notes) = self.take(net)?;
+        Some(Arc::new(row.banned(notes)))
+    }
+
+    fn banned(&self, row: &Row) -> Arc<Banned> {
+        let notes = self.told.peek(&row.net).map(|notes| notes.to_vec());
+        Arc::new(row.banned(notes.unwrap_or_default()))
+    }
+
+    fn rows_of(&self, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Row> {
+        let [v4, v6] = &self.lengths;
+        let lengths = if address.is_ipv4() { v4 } else { v6 };
+        lengths.keys().filter_map(move |length| {
+            let net = IpNet::new(address, *length).ok()?.trunc();
+            self.rows.get(net).filter(|row| row.until > now)
+        })
     }
 
     /// Every ban of `address` at `now`.
@@ -87,40 +149,49 @@ impl Sheet {
         &self,
         address: IpAddr,
         now: Timestamp,
-    ) -> impl Iterator<Item = &Arc<Banned>> {
-        let [v4, v6] = &self.lengths;
-        let lengths = if address.is_ipv4() { v4 } else { v6 };
-        lengths.keys().filter_map(move |length| {
-            let net = IpNet::new(address, *length).ok()?.trunc();
-            self.bans.get(&net).filter(|banned| banned.ban.until > now)
-        })
+    ) -> impl Iterator<Item = Arc<Banned>> {
+        self.rows_of(address, now).map(|row| self.banned(row))
     }
 
     /// The ban of `address` at `now`, if it is banned: of several the one that ends last.
-    pub(crate) fn find(&self, address: IpAddr, now: Timestamp) -> Option<&Arc<Banned>> {
-        self.covering(address, now).max_by_key(|banned| banned.ban.until)
+    pub(crate) fn find(&self, address: IpAddr, now: Timestamp) -> Option<Arc<Banned>> {
+        let row = self.rows_of(address, now).max_by_key(|row| row.until)?;
+        Some(self.banned(row))
     }
 
-    pub(crate) fn get(&self, net: IpNet) -> Option<&Arc<Banned>> {
-        self.bans.get(&net)
+    pub(crate) fn get(&self, net: IpNet) -> Option<Arc<Banned>> {
+        self.rows.get(net).map(|row| self.banned(row))
     }
 
-    /// Takes out every ban that has ended.
+    /// When the ban of `net` ends, if there is one.
+    pub(crate) fn until(&self, net: IpNet) -> Option<Timestamp> {
+        self.rows.get(net).map(|row| row.until)
+    }
+
+    /// The ban that the request `id` brought about, as far as that is remembered.
+    pub(crate) fn told(&self, id: u64) -> Option<Arc<Banned>> {
+        let tells = |notes: &[Note]| notes.iter().any(|note| note.request == id && id != 0);
+        let (net, _) = self.told.iter().find(|(_, notes)| tells(notes))?;
+        self.get(*net)
+    }
+
+    /// Takes out bans that have ended, the first ones first: nobody is held by one that waits for it.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Arc<Banned>> {
-        let mut ended = Vec::new();
-        while let Some((_, net)) = self.ends.first().filter(|(until, _)| *until <= now).copied() {
-            ended.extend(self.remove(net));
-        }
-        ended
+        let has_ended = |row: &&Row| row.until <= now;
+        let next = || {
+            let net = self.rows.first().filter(has_ended)?.net;
+            self.remove(net)
+        };
+        std::iter::from_fn(next).take(ENDS).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bans.len()
+        self.rows.len()
     }
 
-    /// Every ban, the one that ends first first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Banned>> {
-        self.ends.iter().filter_map(|(_, net)| self.bans.get(net))
+    /// Every ban, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Arc<Banned>> {
+        self.rows.iter().map(|row| self.banned(row))
     }
 
     /// How many bans each jail holds.
@@ -130,18 +201,13 @@ impl Sheet {
 
     /// Moves every ban by so many seconds, with a clock that was set.
     pub(crate) fn rebase(&mut self, step: i64) {
-        let all: Vec<Arc<Banned>> = self.bans.values().cloned().collect();
-        for banned in all {
-            let mut moved = (*banned).clone();
-            (moved.ban.since, moved.ban.until) =
-                (moved.ban.since.moved(step), moved.ban.until.moved(step));
-            drop(self.insert(moved));
-        }
+        self.rows.rebase(step);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use gateway_policy::Offence;
     use proptest::prelude::*;
 
     use super::*;
@@ -172,8 +238,48 @@ mod tests {
         assert!(sheet.in_jails().contains(&(Jail::Scan, 4)));
         assert_eq!(sheet.expire(Timestamp(9)).len(), 0);
         assert_eq!(sheet.expire(Timestamp(10)).len(), 4);
-        assert!(sheet.lengths.iter().all(HashMap::is_empty) && sheet.ends.is_empty());
+        assert!(sheet.lengths.iter().all(HashMap::is_empty));
         assert!(sheet.jails.is_empty());
+    }
+
+    #[test]
+    fn many_that_end_together_go_piece_by_piece() {
+        let mut sheet = Sheet::default();
+        for n in 0..=u32::try_from(ENDS).unwrap() {
+            let net = IpNet::from(IpAddr::from(n.to_be_bytes()));
+            sheet.insert(Banned { net, ..banned("192.0.2.0/32", i64::from(n % 7)) });
+        }
+        let went: Vec<_> = (0..3).map(|_| sheet.expire(Timestamp(6)).len()).collect();
+        assert_eq!(went, [ENDS, 1, 0]);
+    }
+
+    #[test]
+    fn what_a_ban_says_is_kept_and_what_many_say_is_forgotten_first() {
+        let note = |request| Note {
+            at: Timestamp(1),
+            offence: Offence::Probe,
+            surface: None,
+            request,
+            account: None,
+        };
+        let reason = ByHand { who: "an operator".to_owned(), why: "a list".to_owned() };
+        let (mut sheet, mut all) = (Sheet::default(), Vec::new());
+        for n in 0..=u32::try_from(TOLD).unwrap() {
+            let mut banned = banned("192.0.2.0/32", 10);
+            banned.net = IpNet::from(IpAddr::from(n.to_be_bytes()));
+            banned.ban.notes = vec![note(u64::from(n) + 1)];
+            banned.by_hand = Some(reason.clone());
+            sheet.insert(banned.clone());
+            all.push(banned);
+        }
+        assert_eq!(sheet.get(all[1].net).as_deref(), Some(&all[1]));
+        assert_eq!(sheet.told(2).as_deref(), Some(&all[1]));
+        all[0].ban.notes.clear();
+        assert_eq!(sheet.get(all[0].net).as_deref(), Some(&all[0]));
+        assert_eq!((sheet.told(1), sheet.told(0)), (None, None));
+        assert_eq!(sheet.reasons.len(), 1);
+        assert_eq!(sheet.remove(all[1].net).as_deref(), Some(&all[1]));
+        assert_eq!(sheet.told(2), None);
     }
 
     proptest! {

@@ -8,11 +8,10 @@ use std::{
 };
 
 use anyhow::Context;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
 
-use super::client::HOST;
+use crate::chain::write_chain;
 
 /// The folder that the policy names; it leads to one of the two.
 pub(super) const CURRENT: &str = "certificates/current";
@@ -28,7 +27,7 @@ pub(super) struct Shown {
 impl Shown {
     /// Makes both, puts the first in place, and gives the authorities.
     pub(super) fn begin(folder: &Path) -> anyhow::Result<(Self, Vec<CertificateDer<'static>>)> {
-        let make = |name: &str| make(name, &folder.join("certificates").join(name));
+        let make = |name: &str| write_chain(name, &folder.join("certificates").join(name));
         let (one, two) = (make("one")?, make("two")?);
         let shown = Self {
             folder: folder.to_owned(),
@@ -62,24 +61,4 @@ impl Shown {
     pub(super) fn since(&self) -> Instant {
         self.since.get()
     }
-}
-
-/// Writes a chain and its key, and gives the leaf and the authority.
-fn make(
-    name: &str,
-    folder: &Path,
-) -> anyhow::Result<(CertificateDer<'static>, CertificateDer<'static>)> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, format!("authority {name}"));
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let pair = KeyPair::generate()?;
-    let authority = params.self_signed(&pair)?;
-    let issuer = Issuer::new(params, pair);
-    let pair = KeyPair::generate()?;
-    let leaf = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&pair, &issuer)?;
-    fs::create_dir_all(folder)?;
-    fs::write(folder.join("chain.pem"), leaf.pem() + &authority.pem())?;
-    fs::write(folder.join("key.pem"), pair.serialize_pem())?;
-    Ok((leaf.der().clone(), authority.der().clone()))
 }

@@ -7,11 +7,10 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::{
     certificates::{CURRENT, Shown},
-    client::HOST,
     stage::{Ports, Stage, replace},
     world::World,
 };
-use crate::process::Running;
+use crate::{client::HOST, process::Running};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -17,12 +17,8 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-use super::{
-    certificates::Shown,
-    client::{Client, Question, Version, Wire},
-    stage,
-    world::World,
-};
+use super::{certificates::Shown, stage, world::World};
+use crate::client::{Client, Question, Version, Wire};
 
 /// A piece of an upload.
 const MEBIBYTE: usize = 1 << 20;
@@ -157,7 +153,7 @@ async fn chat(client: &Client) -> anyhow::Result<()> {
 
 async fn redirect(world: &World) -> anyhow::Result<()> {
     let mut io = world.network.dial(sender(30), world.network.clear).await?;
-    let host = super::client::HOST;
+    let host = crate::client::HOST;
     let request = format!("GET /x HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     io.write_all(request.as_bytes()).await?;
     let mut answer = String::new();

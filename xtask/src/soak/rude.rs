@@ -9,12 +9,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    client::{Client, Question, Version},
-    honest::channel,
-    stage,
-    world::World,
-};
+use super::{honest::channel, stage, world::World};
+use crate::client::{Client, Question, Version};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -23,9 +19,9 @@ const PROBES: [&str; 4] = ["/wp-login.php", "/.git/HEAD", "/.env", "/phpmyadmin/
 
 /// Requests that mean nothing, or more than one thing.
 const BAD: [&str; 4] = [
-    "GET / HTTP/1.1\r\nhost: soak.test\r\nx: \x01\r\n\r\n",
-    "GET /a/../b HTTP/1.1\r\nhost: soak.test\r\n\r\n",
-    "POST /rest/login HTTP/1.1\r\nhost: soak.test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
+    "GET / HTTP/1.1\r\nhost: gateway.test\r\nx: \x01\r\n\r\n",
+    "GET /a/../b HTTP/1.1\r\nhost: gateway.test\r\n\r\n",
+    "POST /rest/login HTTP/1.1\r\nhost: gateway.test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
     "GET HTTP/1.1\r\n\r\n",
 ];
 
@@ -87,7 +83,7 @@ fn gone_is_fine(_: std::io::Error) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn ask_large(world: &World) -> anyhow::Result<super::client::Wire> {
+async fn ask_large(world: &World) -> anyhow::Result<crate::client::Wire> {
     let from = Ipv4Addr::new(127, 0, 0, 30);
     let mut wire = world.network.secure(from, Version::One).await?;
     let (path, host, cookie) = (stage::LARGE, world.network.authority(), &world.cookie);

@@ -12,12 +12,13 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    time::{Instant, sleep, timeout},
+    net::TcpListener,
+    time::{Instant, sleep},
 };
 
-use super::client::{Client, HOST, Network, Question, Version};
 use crate::{
+    client::{Client, HOST, Network, Question, Version},
+    loopback::{free_ports, get},
     parts,
     process::{Running, command},
 };
@@ -50,14 +51,7 @@ pub(super) struct Ports {
 impl Ports {
     /// Ports that are free now.
     async fn find() -> anyhow::Result<Self> {
-        let mut held = Vec::new();
-        for _ in 0..5 {
-            held.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?);
-        }
-        let mut next = || anyhow::Ok(held.pop().context("five ports")?.local_addr()?.port());
-        // Each is held until all are found, so that no two are the same.
-        let found = [next()?, next()?, next()?, next()?, next()?];
-        let [https, http, admin, n8n, broker] = found;
+        let [https, http, admin, n8n, broker] = free_ports().await?;
         Ok(Self { https, http, admin, n8n, broker })
     }
 }
@@ -122,9 +116,7 @@ impl Stage {
 
     /// Starts the gateway and waits until it is ready.
     pub(super) async fn start_gateway(&self) -> anyhow::Result<Running> {
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| crate::root().join("target"), Into::into);
-        let mut command = command(target.join("release/n8n-gateway"));
+        let mut command = command(crate::release_binary());
         command.arg("run").arg("--config").arg(self.policy());
         // Ctrl-C is for whoever runs the soak.
         command.process_group(0);
@@ -184,22 +176,6 @@ pub(super) async fn sign_in(client: &Client) -> anyhow::Result<String> {
     let mut given = given.filter_map(|it| it.to_str().ok()?.split(';').next());
     let session = given.find(|it| it.starts_with("n8n-auth="));
     Ok(session.context("a session")?.to_owned())
-}
-
-/// What `path` of a port of this machine answers, head and all.
-pub(super) async fn get(port: u16, path: &str) -> anyhow::Result<String> {
-    let ask = async {
-        let mut io = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
-        io.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        io.read_to_end(&mut answer).await?;
-        anyhow::Ok(String::from_utf8_lossy(&answer).into_owned())
-    };
-    let answer = timeout(Duration::from_secs(20), ask).await.context("no answer")??;
-    ensure!(!answer.is_empty(), "an end without an answer");
-    Ok(answer)
 }
 
 /// Lets whoever asks wait for some time: n8n's workflow does between two pieces of its answer.

@@ -7,7 +7,8 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{stage::get, world::World};
+use super::world::World;
+use crate::loopback::get;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -15,7 +15,7 @@ use fastrand::Rng;
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::client::Network;
+use crate::client::Network;
 
 /// How long anything may take before it counts as failed: far more than it needs.
 const PATIENCE: Duration = Duration::from_secs(150);

@@ -26,9 +26,9 @@ impl Ledger {
                     banned.ban.until = banned.ban.until - ahead;
                     if banned.ban.until <= now {
                         gone.push(Change::Ban(net, None));
-                    } else if sheet.get(net).is_none() {
+                    } else if sheet.until(net).is_none() {
                         let lost = sheet.insert(banned);
-                        gone.extend(lost.map(|it| Change::Ban(it.net, None)));
+                        gone.extend(lost.map(|it| Change::Ban(it, None)));
                     }
                 }
                 Change::Past(net, Some(mut past)) => {
@@ -106,7 +106,7 @@ impl Ledger {
     pub(super) fn everything(&self) -> Vec<Change> {
         let offenders = locked(&self.offenders);
         let (sheet, known) = (self.sheet(), self.known());
-        let bans = sheet.iter().map(|it| Change::Ban(it.net, Some((**it).clone())));
+        let bans = sheet.iter().map(|it| Change::Ban(it.net, Some(Arc::unwrap_or_clone(it))));
         let pasts = offenders.pasts().map(|(net, past)| Change::Past(net, Some(past.clone())));
         let visitors = known.visitors();
         let visitors = visitors.map(|(client, it)| Change::Visitor(client, Some(it.clone())));

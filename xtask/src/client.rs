@@ -16,41 +16,41 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::task::TaskTracker;
 
 /// The host that the gateway serves.
-pub(super) const HOST: &str = "soak.test";
+pub(crate) const HOST: &str = "gateway.test";
 
 /// No answer is larger.
 const LARGEST: usize = 64 << 20;
 
 /// A connection's bytes.
-pub(super) type Wire = TlsStream<TcpStream>;
+pub(crate) type Wire = TlsStream<TcpStream>;
 
 /// Which protocol a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     One,
     Two,
 }
 
 /// The way to the gateway.
-pub(super) struct Network {
+pub(crate) struct Network {
     /// The port of HTTPS.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// The port of HTTP in clear.
-    pub(super) clear: u16,
+    pub(crate) clear: u16,
     tls: ClientConfig,
     /// What drives the connections; a connection ends when nobody asks on it any more.
     connections: TaskTracker,
 }
 
 impl Network {
-    pub(super) fn new(
+    pub(crate) fn new(
         port: u16,
         clear: u16,
         authorities: &[CertificateDer<'static>],
@@ -67,18 +67,24 @@ impl Network {
         Ok(Self { port, clear, tls, connections: TaskTracker::new() })
     }
 
+    /// The same, with a whole handshake for each connection.
+    pub(crate) fn without_resumption(mut self) -> Self {
+        self.tls.resumption = Resumption::disabled();
+        self
+    }
+
     /// What a browser shows.
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         format!("{HOST}:{}", self.port)
     }
 
     /// The origin of the gateway's pages.
-    pub(super) fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("https://{}", self.authority())
     }
 
     /// How to shake hands, and with whom.
-    pub(super) fn tls(
+    pub(crate) fn tls(
         &self,
         version: Version,
     ) -> anyhow::Result<(ClientConfig, ServerName<'static>)> {
@@ -89,14 +95,14 @@ impl Network {
     }
 
     /// A connection before anything is said on it.
-    pub(super) async fn dial(&self, from: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
+    pub(crate) async fn dial(&self, from: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((from, 0)))?;
         socket.connect((Ipv4Addr::LOCALHOST, port).into()).await
     }
 
     /// A connection over TLS.
-    pub(super) async fn secure(&self, from: Ipv4Addr, version: Version) -> anyhow::Result<Wire> {
+    pub(crate) async fn secure(&self, from: Ipv4Addr, version: Version) -> anyhow::Result<Wire> {
         let tcp = self.dial(from, self.port).await.context("no connection")?;
         let (tls, name) = self.tls(version)?;
         TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.context("no handshake")
@@ -126,43 +132,52 @@ enum Connection {
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub(super) struct Question {
-    pub(super) method: Method,
-    pub(super) path: String,
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) path: String,
     /// The content type, if there is a body.
     kind: Option<&'static str>,
+    /// Fields besides.
+    fields: Vec<(&'static str, &'static str)>,
     body: Bytes,
 }
 
 impl Question {
-    pub(super) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), kind: None, body: Bytes::new() }
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        let (path, fields) = (path.into(), Vec::new());
+        Self { method: Method::GET, path, kind: None, fields, body: Bytes::new() }
     }
 
-    pub(super) fn post(
+    pub(crate) fn post(
         path: impl Into<String>,
         kind: &'static str,
         body: impl Into<Bytes>,
     ) -> Self {
-        Self { method: Method::POST, path: path.into(), kind: Some(kind), body: body.into() }
+        let (path, fields) = (path.into(), Vec::new());
+        Self { method: Method::POST, path, kind: Some(kind), fields, body: body.into() }
     }
 
-    pub(super) fn json(path: impl Into<String>, body: &serde_json::Value) -> Self {
+    pub(crate) fn json(path: impl Into<String>, body: &serde_json::Value) -> Self {
         Self::post(path, "application/json", body.to_string())
+    }
+
+    /// The same, with these fields besides.
+    pub(crate) fn with(self, fields: &[(&'static str, &'static str)]) -> Self {
+        Self { fields: fields.to_vec(), ..self }
     }
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
     /// Fails unless it has this status.
-    pub(super) fn is(self, status: u16) -> anyhow::Result<Self> {
+    pub(crate) fn is(self, status: u16) -> anyhow::Result<Self> {
         if self.status != status {
             let text: String = String::from_utf8_lossy(&self.body).chars().take(120).collect();
             bail!("{} instead of {status}: {}", self.status, text.replace('\n', " "));
@@ -170,15 +185,15 @@ impl Answer {
         Ok(self)
     }
 
-    pub(super) fn json(&self) -> anyhow::Result<serde_json::Value> {
+    pub(crate) fn json(&self) -> anyhow::Result<serde_json::Value> {
         Ok(serde_json::from_slice(&self.body)?)
     }
 }
 
 /// Somebody at an address.
-pub(super) struct Client {
-    pub(super) network: Arc<Network>,
-    pub(super) from: Ipv4Addr,
+pub(crate) struct Client {
+    pub(crate) network: Arc<Network>,
+    pub(crate) from: Ipv4Addr,
     version: Version,
     /// Whether a connection is kept for the next request.
     keeps: bool,
@@ -187,27 +202,27 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(network: &Arc<Network>, from: Ipv4Addr, version: Version) -> Self {
+    pub(crate) fn new(network: &Arc<Network>, from: Ipv4Addr, version: Version) -> Self {
         let network = Arc::clone(network);
         Self { network, from, version, keeps: false, kept: RefCell::default(), cookie: None }
     }
 
     /// The same, on a connection that is kept.
-    pub(super) fn keeping(self) -> Self {
+    pub(crate) fn keeping(self) -> Self {
         Self { keeps: true, ..self }
     }
 
     /// The same, with a session.
-    pub(super) fn signed_in(self, cookie: &str) -> Self {
+    pub(crate) fn signed_in(self, cookie: &str) -> Self {
         Self { cookie: Some(cookie.to_owned()), ..self }
     }
 
-    pub(super) fn cookie(&self) -> Option<&str> {
+    pub(crate) fn cookie(&self) -> Option<&str> {
         self.cookie.as_deref()
     }
 
     /// Asks, and reads the whole answer.
-    pub(super) async fn ask(&self, question: &Question) -> anyhow::Result<Answer> {
+    pub(crate) async fn ask(&self, question: &Question) -> anyhow::Result<Answer> {
         let kept = self.kept.borrow_mut().take();
         let mut connection = match kept {
             Some(kept) => kept,
@@ -222,7 +237,7 @@ impl Client {
 
     /// Asks on a connection of its own and gives the head of the answer; the connection lives as
     /// long as the answer is read.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         &self,
         question: &Question,
     ) -> anyhow::Result<http::Response<Incoming>> {
@@ -235,7 +250,7 @@ impl Client {
         connection: &mut Connection,
         question: &Question,
     ) -> anyhow::Result<http::Response<Incoming>> {
-        let Question { method, path, kind, body } = question.clone();
+        let Question { method, path, kind, fields, body } = question.clone();
         let mut request = Request::builder().method(method);
         request = match connection {
             Connection::One(_) => request.uri(path).header(header::HOST, self.network.authority()),
@@ -245,6 +260,9 @@ impl Client {
             if let Some(value) = value {
                 request = request.header(name, value);
             }
+        }
+        for (name, value) in fields {
+            request = request.header(name, value);
         }
         let request = request.body(Full::new(body))?;
         let sent = match connection {
