@@ -10,6 +10,7 @@ use gateway_config::{
 use gateway_edge::{Activated, Leave};
 use gateway_proxy::Tcp;
 use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping, Telemetry};
+use rustix::thread::disable_transparent_huge_pages;
 use tokio::{
     runtime::{self, Runtime},
     sync::{Mutex, mpsc},
@@ -87,6 +88,9 @@ fn begin(
     activated: Activated,
     operator: Option<Listener>,
 ) -> anyhow::Result<()> {
+    // Of a huge page that is touched once all two megabytes are the process's, and idle connections
+    // touch little of what they hold. Where the kernel lets nobody choose, they cost more.
+    disable_transparent_huge_pages(true).unwrap_or_default();
     let (settings, needs) = glance(file)?;
     // What is wrong with a certificate is said before what is wrong with an address.
     let sockets = Sockets::open(&settings, activated, operator);

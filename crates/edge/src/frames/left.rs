@@ -44,7 +44,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Left<IO> {
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((io, words)) = left {
             // Nobody waits for whom does not listen.
-            drop(timeout(FAREWELL, Box::pin(farewell(io, words))).await);
+            drop(timeout(FAREWELL, farewell(io, words)).await);
         }
     }
 }

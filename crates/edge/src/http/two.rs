@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -75,7 +75,7 @@ pub(crate) fn two<A: App>(
     let service = service_fn(move |request: Request<Incoming>| {
         let unfit = flaw(&request, &bounds.size).map(Flaw::reason);
         let (answer, last) = (answer(app.clone(), visit.clone(), request, unfit), last.clone());
-        async move { answer.await.map(|response| unless_last(response, &last)) }
+        async move { answer.await.map(|response| detached(unless_last(response, &last))) }
     });
     let mut serving = Box::pin(builder.serve_connection(TokioIo::new(io), service));
     async move {
@@ -87,7 +87,8 @@ pub(crate) fn two<A: App>(
             }
         };
         drop(serving);
-        left.farewell().await;
+        // Boxed: few connections are cut.
+        Box::pin(left.farewell()).await;
         ended
     }
 }
@@ -96,6 +97,20 @@ pub(crate) fn two<A: App>(
 fn unless_last<B>(mut response: Response<B>, last: &CancellationToken) -> Response<B> {
     if response.headers_mut().remove(header::CONNECTION).is_some_and(|it| it == "close") {
         last.cancel();
+    }
+    response
+}
+
+/// The same with fields of its own. n8n's are parts of the buffer that its answer was read into, and
+/// HTTP/2 keeps fields in its table for as long as the connection lives: each would keep a buffer.
+fn detached<B>(mut response: Response<B>) -> Response<B> {
+    for value in response.headers_mut().values_mut() {
+        let own = HeaderValue::from_bytes(value.as_bytes());
+        if let Ok(own) = own
+            && !value.is_sensitive()
+        {
+            *value = own;
+        }
     }
     response
 }
