@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Request;
@@ -116,7 +116,7 @@ impl Client {
     /// So many connections, each with a full handshake and one request that is answered with `status`.
     pub(super) async fn each_once(
         &self,
-        count: usize,
+        count: u64,
         from: Ipv4Addr,
         port: u16,
         offer: Offer,
@@ -139,7 +139,7 @@ impl Client {
     /// be served.
     pub(super) async fn each_refused(
         &self,
-        count: usize,
+        count: u64,
         from: Ipv4Addr,
         port: u16,
         path: &str,
@@ -157,7 +157,7 @@ impl Client {
     /// Connections that stay, after one request each.
     pub(super) async fn idle(
         &self,
-        count: usize,
+        count: u64,
         from: Ipv4Addr,
         port: u16,
         offer: Offer,
@@ -201,10 +201,14 @@ impl Drop for Driver {
 }
 
 impl Idle {
-    /// How many of them are still open.
-    pub(super) fn open(&self) -> usize {
-        let closed = self.senders.iter().filter(|(sender, _)| sender.is_closed()).count();
-        self.wires.len() + self.senders.len() - closed
+    /// Fails if they are not all still there: each is asked once more.
+    pub(super) async fn check(&mut self, path: &str) -> anyhow::Result<()> {
+        for wire in &mut self.wires {
+            ask(wire, path).await.context("a connection is gone that should idle")?;
+        }
+        let gone = self.senders.iter().filter(|(sender, _)| sender.is_closed()).count();
+        ensure!(gone == 0, "{gone} connections are gone that should idle");
+        Ok(())
     }
 }
 
@@ -224,7 +228,10 @@ async fn ask_two(
     if answer.status() != 200 {
         bail!("{path} is answered with {}", answer.status());
     }
-    answer.into_body().collect().await?;
+    let mut body = answer.into_body();
+    while let Some(frame) = body.frame().await {
+        frame?;
+    }
     Ok((sender, driver))
 }
 
@@ -238,10 +245,10 @@ pub(super) async fn ask(wire: &mut Wire, path: &str) -> anyhow::Result<u16> {
         if wire.read_buf(&mut answer).await? == 0 {
             bail!("an end without an answer");
         }
-        if let Some((status, whole)) = head(&answer)? {
-            if answer.len() >= whole {
-                return Ok(status);
-            }
+        if let Some((status, whole)) = head(&answer)?
+            && answer.len() >= whole
+        {
+            return Ok(status);
         }
     }
 }

@@ -51,6 +51,14 @@ pub(super) fn write_list(path: &Path, networks: &[String]) -> anyhow::Result<()>
     Ok(())
 }
 
+/// A hundred thousand networks; those who measure are among them or not.
+pub(super) fn many(ourselves: bool) -> Vec<String> {
+    let strangers =
+        (0..99_999).map(|n| format!("{}.{}.{}.0/24", 10 + n / 65_536, n / 256 % 256, n % 256));
+    let last = if ourselves { "127.0.0.0/24" } else { "192.0.2.0/24" };
+    strangers.chain([last.to_owned()]).collect()
+}
+
 /// The file that is uploaded.
 pub(super) fn large(folder: &Path) -> PathBuf {
     folder.join("www/rest/files/64m")

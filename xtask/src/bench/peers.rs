@@ -18,8 +18,6 @@ pub(super) const HAPROXY: usize = 2;
 pub(super) struct Peer {
     /// As it is spelled.
     pub(super) name: &'static str,
-    /// What it is called, where it is on the `PATH`.
-    pub(super) program: &'static str,
     /// What makes it say its version.
     pub(super) version: &'static str,
     /// The name of its configuration.
@@ -46,7 +44,6 @@ pub(super) enum Reload {
 pub(super) const TABLE: [Peer; PEERS] = [
     Peer {
         name: "n8n-gateway",
-        program: "n8n-gateway",
         version: "--version",
         file: "policy.yaml",
         template: include_str!("peers/gateway.yaml"),
@@ -56,7 +53,6 @@ pub(super) const TABLE: [Peer; PEERS] = [
     },
     Peer {
         name: "nginx",
-        program: "nginx",
         version: "-v",
         file: "nginx.conf",
         template: include_str!("peers/nginx.conf"),
@@ -66,7 +62,6 @@ pub(super) const TABLE: [Peer; PEERS] = [
     },
     Peer {
         name: "HAProxy",
-        program: "haproxy",
         version: "-v",
         file: "haproxy.cfg",
         template: include_str!("peers/haproxy.cfg"),
@@ -77,7 +72,6 @@ pub(super) const TABLE: [Peer; PEERS] = [
     },
     Peer {
         name: "Caddy",
-        program: "caddy",
         version: "version",
         file: "Caddyfile",
         template: include_str!("peers/Caddyfile"),

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::spawn_local};
 use tokio_util::task::AbortOnDropHandle;
 
 /// A server of HTTP/1 that takes whatever comes; it ends when it is dropped.
@@ -29,7 +29,7 @@ impl Sink {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let received = Arc::<AtomicU64>::default();
-        let server = tokio::spawn(serve(listener, Arc::clone(&received)));
+        let server = spawn_local(serve(listener, Arc::clone(&received)));
         Ok(Self { port, received, _server: AbortOnDropHandle::new(server) })
     }
 
@@ -45,7 +45,7 @@ async fn serve(listener: TcpListener, received: Arc<AtomicU64>) {
         let service = service_fn(move |request| swallow(request, Arc::clone(&received)));
         let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service);
         // What breaks off is missing in the count.
-        tokio::spawn(async move { drop(connection.await) });
+        spawn_local(async move { drop(connection.await) });
     }
 }
 

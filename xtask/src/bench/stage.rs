@@ -19,8 +19,8 @@ use crate::process::{Running, command};
 use super::{
     Bench, CLOSED_PATH, SMALL,
     client::{Offer, STRANGER, ask},
+    furnish::{many, write_list},
     peers::{PEERS, Reload, TABLE},
-    report::Round,
     sink::Sink,
     template::render,
 };
@@ -114,21 +114,42 @@ impl Stage {
     }
 
     /// Measures all of them in turn, so often; each round begins with another one. What fails for one
-    /// is told, and its figure is missing.
-    pub(super) async fn rounds(
+    /// is told, and its figure is missing. For each round: for each peer.
+    pub(super) async fn rounds<T: Copy>(
         &self,
         bench: &Bench,
         count: usize,
-        measure: impl AsyncFn(&Standing) -> anyhow::Result<f64>,
-    ) -> Vec<Round> {
+        measure: impl AsyncFn(&Standing) -> anyhow::Result<T>,
+    ) -> Vec<[Option<T>; PEERS]> {
+        let rounds = self.in_turn(bench, count, measure).await.into_iter();
+        let by_peer = rounds.map(|round| {
+            let mut by_peer = [None; PEERS];
+            for (standing, value) in self.standing.iter().zip(round) {
+                if let Some(place) = by_peer.get_mut(standing.peer) {
+                    *place = value;
+                }
+            }
+            by_peer
+        });
+        by_peer.collect()
+    }
+
+    /// The same. For each round: for each that stands, in its order.
+    pub(super) async fn in_turn<T: Copy>(
+        &self,
+        bench: &Bench,
+        count: usize,
+        measure: impl AsyncFn(&Standing) -> anyhow::Result<T>,
+    ) -> Vec<Vec<Option<T>>> {
         let mut rounds = Vec::new();
         for number in 0..bench.rounds(count) {
-            let mut round = Round::default();
-            let all = self.standing.iter().cycle().skip(number % self.standing.len().max(1));
-            for standing in all.take(self.standing.len()) {
+            let mut round = vec![None; self.standing.len()];
+            let all = self.standing.iter().zip(0..).cycle();
+            let begin = number % self.standing.len().max(1);
+            for (standing, place) in all.skip(begin).take(self.standing.len()) {
                 match measure(standing).await {
                     Ok(value) => {
-                        if let Some(place) = round.get_mut(standing.peer) {
+                        if let Some(place) = round.get_mut::<usize>(place) {
                             *place = Some(value);
                         }
                     }
@@ -138,6 +159,25 @@ impl Stage {
             rounds.push(round);
         }
         rounds
+    }
+
+    /// One round, in their order.
+    pub(super) async fn once<T: Copy>(
+        &self,
+        measure: impl AsyncFn(&Standing) -> anyhow::Result<T>,
+    ) -> [Option<T>; PEERS] {
+        let mut round = [None; PEERS];
+        for standing in &self.standing {
+            match measure(standing).await {
+                Ok(value) => {
+                    if let Some(place) = round.get_mut(standing.peer) {
+                        *place = Some(value);
+                    }
+                }
+                Err(why) => println!("!!! {}: {why:#}", standing.name()),
+            }
+        }
+        round
     }
 
     /// Does something with all of them and ends them, however that went.
@@ -206,6 +246,9 @@ impl Start {
         let configuration = own.join(peer.file);
         fs::write(&configuration, render(peer.template, wanted.flags, &values))?;
         let reloading = wanted.flags.contains(&"big");
+        if reloading {
+            write_list(&own.join("big"), &many(false))?;
+        }
         let processors = bench.processors.measured(workers);
         let command = peer.start(&program, &configuration, &processors, workers, reloading);
         Ok(Some(Self {
@@ -284,6 +327,13 @@ impl Standing {
         work.await?;
         sleep(SETTLING).await;
         Ok(super::cpu::Cpu::read(self.process)?.since(&before) as f64)
+    }
+
+    /// Its program, called for something else.
+    pub(super) fn call(&self, arguments: &[&str]) -> Command {
+        let mut call = command(&self.program);
+        call.args(arguments);
+        call
     }
 
     /// Makes it read its configuration again; it may go on with that when this ends.

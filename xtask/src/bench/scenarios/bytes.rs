@@ -1,0 +1,55 @@
+//! CPU time of bytes, down and up.
+
+use anyhow::ensure;
+
+use crate::bench::{
+    Bench, LARGE, UPLOAD,
+    furnish::{LARGE_SIZE, large},
+    load::{Load, Version},
+    peers::NGINX,
+    report::{Goal, Row},
+    stage::{Stage, Standing, USUAL},
+};
+
+const ROUNDS: usize = 5;
+const FILES: u64 = 16;
+const CONNECTIONS: u32 = 4;
+
+pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    Stage::all(bench, 1, &USUAL).await?.then(async |stage| Ok(measured(bench, stage).await)).await
+}
+
+async fn measured(bench: &Bench, stage: &Stage) -> Vec<Row> {
+    let processors = bench.processors.others(stage.workers);
+    let (files, file) = (bench.amount(FILES), large(&bench.folder));
+    let bytes = files * LARGE_SIZE as u64;
+    let mut rows = Vec::new();
+    for version in Version::ALL {
+        for upload in [false, true] {
+            let load = Load {
+                version,
+                path: if upload { UPLOAD } else { LARGE },
+                connections: CONNECTIONS,
+                streams: 1,
+                upload: upload.then_some(&*file),
+                processors: &processors,
+            };
+            let rounds = stage.rounds(bench, ROUNDS, async |standing: &Standing| {
+                let before = stage.sink.received();
+                let spent = standing.spent(async {
+                    let answers = load.good(standing.port, files).await?;
+                    let passed = if upload { stage.sink.received() - before } else { answers.data };
+                    ensure!(passed == bytes, "{passed} bytes came, and not {bytes}");
+                    Ok(())
+                });
+                let gib = bytes as f64 / f64::from(1 << 30);
+                Ok(spent.await? / gib / 1e6)
+            });
+            let way = if upload { "up" } else { "down" };
+            let what = format!("{}, {way}, one worker", version.name());
+            let row = Row::new("bytes", what, "ms CPU/GiB", rounds.await);
+            rows.push(row.goals(&[Goal::Of(0.5, NGINX)]));
+        }
+    }
+    rows
+}
