@@ -51,7 +51,7 @@ pub(super) const SCENARIOS: [Scenario; 11] = [
         name: "latency",
         what: "The time of a request at half of what nginx can do. How much that is, is measured first, \
                in the same run and with h2load and the backend on the same processors; then h2load \
-               sends at that constant rate on 32 connections, whatever the answers, and writes down \
+               sends at that constant rate on 128 connections, whatever the answers, and writes down \
                each request's time. The first second does not count",
         run: |bench| Box::pin(latency::run(bench)),
     },
@@ -97,8 +97,9 @@ pub(super) const SCENARIOS: [Scenario; 11] = [
     },
     Scenario {
         name: "guards",
-        what: "What each guard costs: `request` over HTTP/1 with 64 B and one worker, with all guards \
-               and without that one, in turn; the figure is the median of the differences. Strict \
+        what: "What each guard costs: `request` over HTTP/1 with 64 B and one worker, with all guards, \
+               twice without that one, and with all again; the figure is the median of the rounds' \
+               differences. Strict \
                reading of heads and frames, header hygiene and limits of load cannot be switched off",
         run: |bench| Box::pin(guards::run(bench)),
     },

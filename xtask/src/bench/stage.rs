@@ -121,42 +121,10 @@ impl Stage {
         count: usize,
         measure: impl AsyncFn(&Standing) -> anyhow::Result<T>,
     ) -> Vec<[Option<T>; PEERS]> {
-        let rounds = self.in_turn(bench, count, measure).await.into_iter();
-        let by_peer = rounds.map(|round| {
-            let mut by_peer = [None; PEERS];
-            for (standing, value) in self.standing.iter().zip(round) {
-                if let Some(place) = by_peer.get_mut(standing.peer) {
-                    *place = value;
-                }
-            }
-            by_peer
-        });
-        by_peer.collect()
-    }
-
-    /// The same. For each round: for each that stands, in its order.
-    pub(super) async fn in_turn<T: Copy>(
-        &self,
-        bench: &Bench,
-        count: usize,
-        measure: impl AsyncFn(&Standing) -> anyhow::Result<T>,
-    ) -> Vec<Vec<Option<T>>> {
         let mut rounds = Vec::new();
         for number in 0..bench.rounds(count) {
-            let mut round = vec![None; self.standing.len()];
-            let all = self.standing.iter().zip(0..).cycle();
-            let begin = number % self.standing.len().max(1);
-            for (standing, place) in all.skip(begin).take(self.standing.len()) {
-                match measure(standing).await {
-                    Ok(value) => {
-                        if let Some(place) = round.get_mut::<usize>(place) {
-                            *place = Some(value);
-                        }
-                    }
-                    Err(why) => println!("!!! {}: {why:#}", standing.name()),
-                }
-            }
-            rounds.push(round);
+            let (last, first) = self.standing.split_at(number % self.standing.len().max(1));
+            rounds.push(in_order(first.iter().chain(last), &measure).await);
         }
         rounds
     }
@@ -166,18 +134,7 @@ impl Stage {
         &self,
         measure: impl AsyncFn(&Standing) -> anyhow::Result<T>,
     ) -> [Option<T>; PEERS] {
-        let mut round = [None; PEERS];
-        for standing in &self.standing {
-            match measure(standing).await {
-                Ok(value) => {
-                    if let Some(place) = round.get_mut(standing.peer) {
-                        *place = Some(value);
-                    }
-                }
-                Err(why) => println!("!!! {}: {why:#}", standing.name()),
-            }
-        }
-        round
+        in_order(self.standing.iter(), &measure).await
     }
 
     /// Does something with all of them and ends them, however that went.
@@ -197,6 +154,24 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+async fn in_order<T: Copy>(
+    standing: impl Iterator<Item = &Standing>,
+    measure: &impl AsyncFn(&Standing) -> anyhow::Result<T>,
+) -> [Option<T>; PEERS] {
+    let mut round = [None; PEERS];
+    for standing in standing {
+        match measure(standing).await {
+            Ok(value) => {
+                if let Some(place) = round.get_mut(standing.peer) {
+                    *place = Some(value);
+                }
+            }
+            Err(why) => println!("!!! {}: {why:#}", standing.name()),
+        }
+    }
+    round
 }
 
 /// Ends a program; how it ends is its own matter.

@@ -1,15 +1,17 @@
 //! What each guard costs.
 
+use anyhow::{Context, ensure};
+
 use crate::bench::{
     Bench, SMALL,
-    load::{Extent, Load, Version},
+    load::{Load, Version},
     peers::{GATEWAY, PEERS},
     report::{Row, median},
-    stage::{Stage, USUAL, Wanted},
+    stage::{Stage, Standing, USUAL, Wanted},
 };
 
 const ROUNDS: usize = 9;
-const REQUESTS: u64 = 16_000;
+const REQUESTS: u64 = 8000;
 
 /// Each with the flag of the template that switches it.
 const GUARDS: [(&str, &str); 5] = [
@@ -30,7 +32,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 }
 
 async fn measured(bench: &Bench, stage: &Stage) -> anyhow::Result<Vec<Row>> {
-    anyhow::ensure!(stage.standing.len() == GUARDS.len() + 1, "a policy is not accepted");
+    ensure!(stage.standing.len() == GUARDS.len() + 1, "a policy is not accepted");
     let processors = bench.processors.others(stage.workers);
     let load = Load {
         version: Version::One,
@@ -41,28 +43,34 @@ async fn measured(bench: &Bench, stage: &Stage) -> anyhow::Result<Vec<Row>> {
         processors: &processors,
     };
     let requests = bench.amount(REQUESTS);
-    for standing in &stage.standing {
-        load.run(standing.port, Extent::Requests(1000)).await?;
-    }
-    let rounds = stage.in_turn(bench, ROUNDS, async |standing| {
+    let cost = async |standing: &Standing| {
         let spent = standing.spent(async {
             load.good(standing.port, requests).await?;
             Ok(())
         });
-        Ok(spent.await? / requests as f64 / 1e3)
-    });
-    let rounds = rounds.await;
-    let with = rounds.iter().filter_map(|round| round.first().copied().flatten());
-    let whole = median(with.collect()).unwrap_or(f64::NAN);
-    let rows = GUARDS.iter().enumerate().map(|(place, (_, name))| {
-        let costs = rounds.iter().map(|round| {
-            let mut costs = [None; PEERS];
-            if let (Some(Some(with)), Some(Some(without))) = (round.first(), round.get(place + 1)) {
-                costs[GATEWAY] = Some(with - without);
-            }
-            costs
-        });
-        let row = Row::new("guards", *name, "µs CPU", costs.collect());
+        anyhow::Ok(spent.await? / requests as f64 / 1e3)
+    };
+    let (all, without) = stage.standing.split_first().context("a gateway")?;
+    for standing in &stage.standing {
+        cost(standing).await?;
+    }
+    let mut costs = vec![Vec::new(); GUARDS.len()];
+    let mut whole = Vec::new();
+    for _ in 0..bench.rounds(ROUNDS) {
+        for (standing, costs) in without.iter().zip(&mut costs) {
+            // What changes steadily meanwhile is in both halves.
+            let with = cost(all).await?;
+            let less = cost(standing).await? + cost(standing).await?;
+            let with = with + cost(all).await?;
+            whole.push(with / 2.0);
+            let mut round = [None; PEERS];
+            round[GATEWAY] = Some((with - less) / 2.0);
+            costs.push(round);
+        }
+    }
+    let whole = median(whole).unwrap_or(f64::NAN);
+    let rows = GUARDS.iter().zip(costs).map(|((_, name), costs)| {
+        let row = Row::new("guards", *name, "µs CPU", costs);
         let part = row.figure(GATEWAY).unwrap_or(f64::NAN) / whole * 100.0;
         row.note(format!("{part:.0} % of {whole:.1} µs"))
     });

@@ -13,7 +13,9 @@ use crate::bench::{
 };
 
 const ROUNDS: usize = 5;
-const CONNECTIONS: u32 = 32;
+/// So many that each sends less than once in h2load's tick of 10 ms: it would send in bursts. They
+/// begin when their handshake has ended, one after the other.
+const CONNECTIONS: u32 = 128;
 const CEILING_SECONDS: u64 = 4;
 const SECONDS: u64 = 6;
 /// At the beginning connections are made, and pools are filled.
