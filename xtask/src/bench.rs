@@ -2,10 +2,12 @@
 //! loopback. It measures and tells; it asserts nothing.
 
 mod client;
+mod connection;
 mod cpu;
 mod furnish;
 mod load;
 mod machine;
+mod pace;
 mod peers;
 mod report;
 mod scenarios;

@@ -7,13 +7,8 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail, ensure};
-use bytes::Bytes;
+use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use http::Request;
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore, SupportedCipherSuite,
     client::Resumption,
@@ -21,11 +16,15 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpSocket, TcpStream},
-    task::{JoinHandle, spawn_local},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{
+    connection::{Connection, ask},
+    load::Version,
+};
 
 /// The host that all of them serve.
 pub(super) const HOST: &str = "localhost";
@@ -154,123 +153,39 @@ impl Client {
         stream::iter(0..count).map(one).buffer_unordered(AT_ONCE).try_collect().await
     }
 
+    /// A connection on which one speaks.
+    pub(super) async fn open(
+        &self,
+        from: Ipv4Addr,
+        port: u16,
+        version: Version,
+    ) -> anyhow::Result<Connection> {
+        match version {
+            Version::One => {
+                Ok(Connection::One(Box::new(self.connect(from, port, Offer::One).await?)))
+            }
+            Version::Two => {
+                Connection::two(self.connect(from, port, Offer::Two).await?, port).await
+            }
+        }
+    }
+
     /// Connections that stay, after one request each.
     pub(super) async fn idle(
         &self,
         count: u64,
         from: Ipv4Addr,
         port: u16,
-        offer: Offer,
+        version: Version,
         path: &str,
-    ) -> anyhow::Result<Idle> {
-        let mut idle = Idle::default();
+    ) -> anyhow::Result<Vec<Connection>> {
         let one = async |_| {
-            let mut wire = self.connect(from, port, offer).await?;
-            if offer == Offer::Two {
-                return Ok((None, Some(ask_two(wire, port, path).await?)));
-            }
-            match ask(&mut wire, path).await? {
-                200 => Ok((Some(wire), None)),
+            let mut connection = self.open(from, port, version).await?;
+            match connection.ask(path).await? {
+                200 => Ok(connection),
                 status => bail!("{path} is answered with {status}"),
             }
         };
-        let mut made = stream::iter(0..count).map(one).buffer_unordered(AT_ONCE);
-        while let Some((wire, two)) = made.try_next().await? {
-            idle.wires.extend(wire);
-            idle.senders.extend(two);
-        }
-        drop(made);
-        Ok(idle)
-    }
-}
-
-/// Connections that stay until this is dropped.
-#[derive(Default)]
-pub(super) struct Idle {
-    wires: Vec<Wire>,
-    senders: Vec<(SendRequest<Empty<Bytes>>, Driver)>,
-}
-
-/// Drives a connection of HTTP/2 until it is dropped.
-struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Idle {
-    /// Fails if they are not all still there: each is asked once more.
-    pub(super) async fn check(&mut self, path: &str) -> anyhow::Result<()> {
-        for wire in &mut self.wires {
-            ask(wire, path).await.context("a connection is gone that should idle")?;
-        }
-        let gone = self.senders.iter().filter(|(sender, _)| sender.is_closed()).count();
-        ensure!(gone == 0, "{gone} connections are gone that should idle");
-        Ok(())
-    }
-}
-
-async fn ask_two(
-    wire: Wire,
-    port: u16,
-    path: &str,
-) -> anyhow::Result<(SendRequest<Empty<Bytes>>, Driver)> {
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(wire)).await?;
-    let driver = Driver(spawn_local(async move {
-        // How it ended is told to whoever asks.
-        _ = connection.await;
-    }));
-    let request = Request::get(format!("https://{HOST}:{port}{path}")).body(Empty::new())?;
-    let answer = sender.send_request(request).await?;
-    if answer.status() != 200 {
-        bail!("{path} is answered with {}", answer.status());
-    }
-    let mut body = answer.into_body();
-    while let Some(frame) = body.frame().await {
-        frame?;
-    }
-    Ok((sender, driver))
-}
-
-/// Asks on a connection of HTTP/1, reads the whole answer, and gives its status.
-pub(super) async fn ask(wire: &mut Wire, path: &str) -> anyhow::Result<u16> {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\nuser-agent: bench\r\n\r\n");
-    wire.write_all(request.as_bytes()).await?;
-    wire.flush().await?;
-    let mut answer = Vec::with_capacity(1024);
-    loop {
-        if wire.read_buf(&mut answer).await? == 0 {
-            bail!("an end without an answer");
-        }
-        if let Some((status, whole)) = head(&answer)?
-            && answer.len() >= whole
-        {
-            return Ok(status);
-        }
-    }
-}
-
-/// The status of an answer and its whole length, as soon as its head is there.
-fn head(answer: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
-    let Some(end) = answer.windows(4).position(|it| it == b"\r\n\r\n") else { return Ok(None) };
-    let text = String::from_utf8_lossy(answer.get(..end).unwrap_or_default()).to_ascii_lowercase();
-    let status = text.split(' ').nth(1).context("a status")?.parse()?;
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let length: usize = length.map_or(Ok(0), |it| it.trim().parse())?;
-    Ok(Some((status, end + 4 + length)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::head;
-
-    #[test]
-    fn an_answer_ends_where_it_says() {
-        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhel";
-        assert_eq!(head(answer).unwrap(), Some((404, answer.len() + 2)));
-        assert_eq!(head(&answer[..30]).unwrap(), None);
+        stream::iter(0..count).map(one).buffer_unordered(AT_ONCE).try_collect().await
     }
 }

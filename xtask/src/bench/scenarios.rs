@@ -49,10 +49,11 @@ pub(super) const SCENARIOS: [Scenario; 11] = [
     },
     Scenario {
         name: "latency",
-        what: "The time of a request at half of what nginx can do. How much that is, is measured first, \
-               in the same run and with h2load and the backend on the same processors; then h2load \
-               sends at that constant rate on 128 connections, whatever the answers, and writes down \
-               each request's time. The first second does not count",
+        what: "The time of a request at half of what nginx can do, two workers. How much that is, is \
+               measured first, in the same run, by the same client, which shares the processors with \
+               what it measures. Then a constant rate is asked for on 32 connections, each millisecond \
+               what is due, whatever the answers; a request's time counts from when it was due. The \
+               first second does not count",
         run: |bench| Box::pin(latency::run(bench)),
     },
     Scenario {
@@ -64,8 +65,8 @@ pub(super) const SCENARIOS: [Scenario; 11] = [
     },
     Scenario {
         name: "clients",
-        what: "How much more memory a million clients take, told apart by `X-Forwarded-For` from a \
-               trusted proxy and all held to a rate limit. Caddy has no rate limit",
+        what: "How much more memory a million clients take that ask once each, told apart by `X-Forwarded-For` from a \
+               trusted proxy and all held to a rate limit that remembers them for longer than that. Caddy has no rate limit",
         run: |bench| Box::pin(clients::run(bench)),
     },
     Scenario {

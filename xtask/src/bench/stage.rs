@@ -18,7 +18,8 @@ use crate::process::{Running, command};
 
 use super::{
     Bench, CLOSED_PATH, SMALL,
-    client::{Offer, STRANGER, ask},
+    client::{Offer, STRANGER},
+    connection::ask,
     furnish::{many, write_list},
     peers::{PEERS, Reload, TABLE},
     sink::Sink,

@@ -12,7 +12,7 @@ use crate::bench::{
 };
 
 const ROUNDS: usize = 5;
-const FILES: u64 = 16;
+const FILES: u64 = 8;
 const CONNECTIONS: u32 = 4;
 
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {

@@ -10,8 +10,8 @@ use crate::bench::{
     stage::{Stage, Standing, USUAL, Wanted},
 };
 
-const ROUNDS: usize = 9;
-const REQUESTS: u64 = 8000;
+const ROUNDS: usize = 15;
+const REQUESTS: u64 = 4000;
 
 /// Each with the flag of the template that switches it.
 const GUARDS: [(&str, &str); 5] = [

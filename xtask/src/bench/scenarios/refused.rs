@@ -4,13 +4,13 @@ use anyhow::ensure;
 
 use crate::bench::{
     Bench, CLOSED_PATH,
-    load::{Extent, Load, Version},
+    load::{Load, Version},
     report::Row,
     stage::{Stage, USUAL},
 };
 
 const ROUNDS: usize = 5;
-const REQUESTS: u64 = 16_000;
+const REQUESTS: u64 = 8000;
 
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     Stage::all(bench, 1, &USUAL).await?.then(async |stage| Ok(measured(bench, stage).await)).await
@@ -31,7 +31,7 @@ async fn measured(bench: &Bench, stage: &Stage) -> Vec<Row> {
         };
         let rounds = stage.rounds(bench, ROUNDS, async |standing| {
             let spent = standing.spent(async {
-                let answers = load.run(standing.port, Extent::Requests(count)).await?;
+                let answers = load.run(standing.port, count).await?;
                 ensure!(answers.refused == count, "only {} were refused", answers.refused);
                 Ok(())
             });

@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, RefCell},
     fs,
-    net::Ipv4Addr,
     rc::Rc,
     time::Duration,
 };
@@ -17,13 +16,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::bench::{
     Bench, OPEN, SMALL,
-    client::{Client, Offer, STRANGER, Wire, ask},
+    client::{Client, STRANGER},
+    connection::Connection,
     furnish::{many, write_list},
+    load::Version,
     report::{Goal, Row},
     stage::{Stage, Standing, USUAL},
 };
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether the new list is in force.
 const LOOK: Duration = Duration::from_millis(2);
@@ -101,23 +102,22 @@ async fn until(probe: &mut Probe, served: bool) -> anyhow::Result<Instant> {
 /// Asks on a connection that is kept as long as it lasts.
 struct Probe {
     client: Client,
-    from: Ipv4Addr,
     port: u16,
-    wire: Option<Wire>,
+    kept: Option<Connection>,
 }
 
 impl Probe {
     fn new(bench: &Bench, port: u16) -> Self {
-        Self { client: bench.client.clone(), from: STRANGER, port, wire: None }
+        Self { client: bench.client.clone(), port, kept: None }
     }
 
     async fn ask(&mut self, path: &str) -> anyhow::Result<u16> {
-        let mut wire = match self.wire.take() {
-            Some(wire) => wire,
-            None => self.client.connect(self.from, self.port, Offer::One).await?,
+        let mut connection = match self.kept.take() {
+            Some(kept) => kept,
+            None => self.client.open(STRANGER, self.port, Version::One).await?,
         };
-        let status = ask(&mut wire, path).await?;
-        self.wire = Some(wire);
+        let status = connection.ask(path).await?;
+        self.kept = Some(connection);
         Ok(status)
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::bench::{
     Bench, MIDDLE, SMALL,
-    load::{Extent, Load, Version},
+    load::{Load, Version},
     peers::{HAPROXY, NGINX},
     report::{Goal, Row},
     stage::{Stage, USUAL},
 };
 
-const ROUNDS: usize = 7;
-const REQUESTS: u64 = 16_000;
+const ROUNDS: usize = 5;
+const REQUESTS: u64 = 10_000;
 
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
@@ -56,7 +56,7 @@ async fn measured(
             };
             // Pools are filled, code is read: the first requests are not counted.
             for standing in &stage.standing {
-                _ = load.run(standing.port, Extent::Requests(1000)).await?;
+                _ = load.run(standing.port, 1000).await?;
             }
             let rounds = stage.rounds(bench, ROUNDS, async |standing| {
                 let spent = standing.spent(async {
