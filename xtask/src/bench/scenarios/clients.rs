@@ -61,7 +61,8 @@ async fn kept(gateway: &Standing) -> anyhow::Result<String> {
     loop {
         let metrics = get(gateway.admin, "/metrics").await?;
         let lines = metrics.lines().filter_map(|line| {
-            let (kind, count) = line.strip_prefix("gateway_ledger_keys{kind=\"")?.split_once("\"} ")?;
+            let (kind, count) =
+                line.strip_prefix("gateway_ledger_keys{kind=\"")?.split_once("\"} ")?;
             (count != "0").then(|| format!("{count} of {kind}"))
         });
         let kept = lines.collect::<Vec<_>>().join(", ");
