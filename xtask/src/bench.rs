@@ -15,10 +15,17 @@ mod sink;
 mod stage;
 mod template;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, pin::pin};
 
 use anyhow::{Context, bail, ensure};
-use tokio::{task::LocalSet, time::Instant};
+use tokio::{
+    signal::{
+        ctrl_c,
+        unix::{SignalKind, signal},
+    },
+    task::LocalSet,
+    time::Instant,
+};
 
 use crate::{
     parts,
@@ -82,7 +89,19 @@ impl Bench {
 }
 
 pub(crate) async fn bench(options: Options) -> anyhow::Result<()> {
-    LocalSet::new().run_until(Box::pin(whole(options))).await
+    let local = LocalSet::new();
+    let mut whole = pin!(local.run_until(Box::pin(whole(options))));
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = &mut whole => return done,
+        asked = ctrl_c() => asked?,
+        _ = terminate.recv() => {}
+    }
+    // As long as their masters live, all of them are found.
+    let started = cpu::family(std::process::id())?;
+    let started = started.iter().skip(1).map(ToString::to_string);
+    command("kill").args(started).status().await?;
+    bail!("interrupted; all that was started is asked to end")
 }
 
 async fn whole(options: Options) -> anyhow::Result<()> {
@@ -99,7 +118,8 @@ async fn whole(options: Options) -> anyhow::Result<()> {
         Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
         None => build().await?,
     };
-    let folder = crate::root().join("target/bench");
+    // Of its own, so that another run does not take it away.
+    let folder = crate::root().join(format!("target/bench/{}", std::process::id()));
     let authority = furnish::furnish(&folder)?;
     let bench = Bench {
         folder,
@@ -135,6 +155,7 @@ async fn whole(options: Options) -> anyhow::Result<()> {
         machine::write(&machine, &rows)?;
     }
     ensure!(!rows.is_empty(), "nothing was measured");
+    std::fs::remove_dir_all(&bench.folder)?;
     Ok(())
 }
 

@@ -108,8 +108,8 @@ fn ticks(stat: &str) -> u64 {
     fields.skip(11).take(2).filter_map(|it| it.parse::<u64>().ok()).sum()
 }
 
-/// A process and all that it has started.
-fn family(process: u32) -> anyhow::Result<Vec<u32>> {
+/// A process and all that it has started, itself first.
+pub(super) fn family(process: u32) -> anyhow::Result<Vec<u32>> {
     let mut found = vec![process];
     let mut next = 0;
     while let Some(process) = found.get(next).copied() {

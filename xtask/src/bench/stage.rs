@@ -78,14 +78,18 @@ impl Stage {
     ) -> anyhow::Result<Self> {
         let (mut stage, backend) = Self::empty(bench, workers).await?;
         for (number, wanted) in wanted.into_iter().enumerate() {
-            let name = TABLE.get(wanted.peer).map_or("", |it| it.name);
-            let Some(start) = Start::prepare(bench, workers, number, &wanted, backend).await?
-            else {
-                continue;
+            let start = async {
+                match Start::prepare(bench, workers, number, &wanted, backend).await? {
+                    Some(start) => Ok(Some(start.serve(bench).await?)),
+                    None => anyhow::Ok(None),
+                }
             };
-            match start.serve(bench).await {
-                Ok(standing) => stage.standing.push(standing),
-                Err(why) => println!("!!! {name} CANNOT BE MEASURED: {why:#}"),
+            match start.await {
+                Ok(standing) => stage.standing.extend(standing),
+                Err(why) => {
+                    let name = TABLE.get(wanted.peer).map_or("", |it| it.name);
+                    println!("!!! {name} CANNOT BE MEASURED: {why:#}");
+                }
             }
         }
         Ok(stage)
