@@ -29,7 +29,6 @@ use crate::{
 use certificates::Shown;
 use events::Happened;
 use stage::Stage;
-pub(crate) use stage::get;
 use verdict::Seen;
 use watch::Watched;
 use world::World;

@@ -21,10 +21,9 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{
-    connection::{Connection, ask},
-    load::Version,
-};
+use crate::client::Version;
+
+use super::connection::{Connection, ask};
 
 /// The host that all of them serve.
 pub(super) const HOST: &str = "localhost";

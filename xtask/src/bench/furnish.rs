@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::CertificateDer;
+
+use crate::chain::write_chain;
 
 use super::client::{BANNED, HOST};
 
@@ -66,18 +67,10 @@ pub(super) fn large(folder: &Path) -> PathBuf {
 
 /// One certificate with an ECDSA key on P-256, which is what rcgen makes by default.
 fn certificate(folder: &Path) -> anyhow::Result<CertificateDer<'static>> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "benchmark");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let pair = KeyPair::generate()?;
-    let authority = params.self_signed(&pair)?;
-    let issuer = Issuer::new(params, pair);
-    let pair = KeyPair::generate()?;
-    let leaf = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&pair, &issuer)?;
-    fs::write(folder.join("chain.pem"), leaf.pem())?;
-    fs::write(folder.join("key.pem"), pair.serialize_pem())?;
+    let (_, authority) = write_chain("benchmark", HOST, folder)?;
     // HAProxy reads both from one file.
-    fs::write(folder.join("both.pem"), leaf.pem() + &pair.serialize_pem())?;
-    Ok(authority.der().clone())
+    let both = ["chain.pem", "key.pem"].map(|name| fs::read_to_string(folder.join(name)));
+    let [chain, key] = both;
+    fs::write(folder.join("both.pem"), chain? + &key?)?;
+    Ok(authority)
 }

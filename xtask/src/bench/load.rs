@@ -5,32 +5,12 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, bail, ensure};
 use tokio::time::timeout;
 
-use crate::process::command;
+use crate::{client::Version, process::command};
 
 use super::client::HOST;
 
 /// No run takes longer.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// Which protocol is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    One,
-    Two,
-}
-
-impl Version {
-    /// Both.
-    pub(super) const ALL: [Self; 2] = [Self::One, Self::Two];
-
-    /// As it is called.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::One => "HTTP/1",
-            Self::Two => "HTTP/2",
-        }
-    }
-}
 
 /// What is asked, and how.
 #[derive(Clone, Debug)]

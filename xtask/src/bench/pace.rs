@@ -12,10 +12,11 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::client::Version;
+
 use super::{
     client::{Client, STRANGER},
     connection::Connection,
-    load::Version,
 };
 
 /// How many connections, and how many requests at once on each over HTTP/2.

@@ -2,19 +2,20 @@
 
 use std::{
     fs,
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use tokio::{
-    net::TcpListener,
     process::Command,
     time::{Instant, sleep},
 };
 
-use crate::process::{Running, command};
+use crate::{
+    loopback::free_ports,
+    process::{Running, command},
+};
 
 use super::{
     Bench, CLOSED_PATH, SMALL,
@@ -103,7 +104,7 @@ impl Stage {
         }
         let own = folder.join("backend");
         fs::create_dir_all(&own)?;
-        let (sink, port) = (Sink::open().await?, free_port().await?);
+        let (sink, [port]) = (Sink::open().await?, free_ports().await?);
         let values = [
             ("own", shown(&own)),
             ("port", port.to_string()),
@@ -213,7 +214,7 @@ impl Start {
         let peer = TABLE.get(wanted.peer).context("a peer")?;
         let own = bench.folder.join("stage").join(format!("{number}-{}", peer.name));
         fs::create_dir_all(&own)?;
-        let (port, admin) = (free_port().await?, free_port().await?);
+        let [port, admin] = free_ports().await?;
         let values = [
             ("own", shown(&own)),
             ("port", port.to_string()),
@@ -344,11 +345,6 @@ impl Standing {
     pub(super) async fn end(self) -> anyhow::Result<()> {
         quietly(self.running).await
     }
-}
-
-/// A port that is free now.
-async fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port())
 }
 
 fn shown(path: &Path) -> String {

@@ -2,13 +2,16 @@
 
 use anyhow::ensure;
 
-use crate::bench::{
-    Bench, LARGE, UPLOAD,
-    furnish::{LARGE_SIZE, large},
-    load::{Load, Version},
-    peers::{GATEWAY, NGINX},
-    report::{Goal, Row},
-    stage::{Stage, Standing, USUAL, Wanted},
+use crate::{
+    bench::{
+        Bench, LARGE, UPLOAD,
+        furnish::{LARGE_SIZE, large},
+        load::Load,
+        peers::{GATEWAY, NGINX},
+        report::{Goal, Row},
+        stage::{Stage, Standing, USUAL, Wanted},
+    },
+    client::Version,
 };
 
 const ROUNDS: usize = 5;

@@ -13,8 +13,8 @@ use crate::{
         report::Row,
         stage::{Stage, Standing, Wanted},
     },
+    loopback::get,
     process::command,
-    soak::get,
 };
 
 const CLIENTS: u64 = 1_000_000;

@@ -2,12 +2,15 @@
 
 use anyhow::{Context, ensure};
 
-use crate::bench::{
-    Bench, SMALL,
-    load::{Load, Version},
-    peers::{GATEWAY, PEERS},
-    report::{Row, median},
-    stage::{Stage, Standing, USUAL, Wanted},
+use crate::{
+    bench::{
+        Bench, SMALL,
+        load::Load,
+        peers::{GATEWAY, PEERS},
+        report::{Row, median},
+        stage::{Stage, Standing, USUAL, Wanted},
+    },
+    client::Version,
 };
 
 const ROUNDS: usize = 15;

@@ -5,13 +5,15 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::sleep;
 
-use crate::bench::{
-    Bench, SMALL,
-    client::{Offer, STRANGER},
-    cpu::memory,
-    load::Version,
-    report::{Goal, Row},
-    stage::{Stage, Standing, USUAL},
+use crate::{
+    bench::{
+        Bench, SMALL,
+        client::{Offer, STRANGER},
+        cpu::memory,
+        report::{Goal, Row},
+        stage::{Stage, Standing, USUAL},
+    },
+    client::Version,
 };
 
 /// Each on programs that are started anew: memory is not given back.

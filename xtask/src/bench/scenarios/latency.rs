@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::bench::{
-    Bench, SMALL,
-    load::Version,
-    pace::Askers,
-    peers::NGINX,
-    report::{Goal, Row, quantile},
-    stage::{Stage, Standing, USUAL},
+use crate::{
+    bench::{
+        Bench, SMALL,
+        pace::Askers,
+        peers::NGINX,
+        report::{Goal, Row, quantile},
+        stage::{Stage, Standing, USUAL},
+    },
+    client::Version,
 };
 
 const ROUNDS: usize = 5;

@@ -2,11 +2,14 @@
 
 use anyhow::ensure;
 
-use crate::bench::{
-    Bench, CLOSED_PATH,
-    load::{Load, Version},
-    report::Row,
-    stage::{Stage, USUAL},
+use crate::{
+    bench::{
+        Bench, CLOSED_PATH,
+        load::Load,
+        report::Row,
+        stage::{Stage, USUAL},
+    },
+    client::Version,
 };
 
 const ROUNDS: usize = 5;

@@ -14,14 +14,16 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::bench::{
-    Bench, OPEN, SMALL,
-    client::{Client, STRANGER},
-    connection::Connection,
-    furnish::{many, write_list},
-    load::Version,
-    report::{Goal, Row},
-    stage::{Stage, Standing, USUAL},
+use crate::{
+    bench::{
+        Bench, OPEN, SMALL,
+        client::{Client, STRANGER},
+        connection::Connection,
+        furnish::{many, write_list},
+        report::{Goal, Row},
+        stage::{Stage, Standing, USUAL},
+    },
+    client::Version,
 };
 
 const ROUNDS: usize = 3;

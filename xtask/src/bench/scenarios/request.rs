@@ -1,11 +1,14 @@
 //! CPU time of a request.
 
-use crate::bench::{
-    Bench, MIDDLE, SMALL,
-    load::{Load, Version},
-    peers::{HAPROXY, NGINX},
-    report::{Goal, Row},
-    stage::{Stage, USUAL},
+use crate::{
+    bench::{
+        Bench, MIDDLE, SMALL,
+        load::Load,
+        peers::{HAPROXY, NGINX},
+        report::{Goal, Row},
+        stage::{Stage, USUAL},
+    },
+    client::Version,
 };
 
 const ROUNDS: usize = 5;
