@@ -1,15 +1,14 @@
-//! A chain of certificates for the host that the gateway serves.
+//! A chain of certificates for a host.
 
 use std::{fs, path::Path};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::CertificateDer;
 
-use crate::client::HOST;
-
 /// Writes `chain.pem` and `key.pem`, and gives the leaf and the authority.
 pub(crate) fn write_chain(
     name: &str,
+    host: &str,
     folder: &Path,
 ) -> anyhow::Result<(CertificateDer<'static>, CertificateDer<'static>)> {
     let mut params = CertificateParams::default();
@@ -20,7 +19,7 @@ pub(crate) fn write_chain(
     let authority = params.self_signed(&pair)?;
     let issuer = Issuer::new(params, pair);
     let pair = KeyPair::generate()?;
-    let leaf = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&pair, &issuer)?;
+    let leaf = CertificateParams::new(vec![host.to_owned()])?.signed_by(&pair, &issuer)?;
     fs::create_dir_all(folder)?;
     fs::write(folder.join("chain.pem"), leaf.pem() + &authority.pem())?;
     fs::write(folder.join("key.pem"), pair.serialize_pem())?;

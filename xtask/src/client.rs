@@ -38,6 +38,19 @@ pub(crate) enum Version {
     Two,
 }
 
+impl Version {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::One, Self::Two];
+
+    /// As it is called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::One => "HTTP/1",
+            Self::Two => "HTTP/2",
+        }
+    }
+}
+
 /// The way to the gateway.
 pub(crate) struct Network {
     /// The port of HTTPS.

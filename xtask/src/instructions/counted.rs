@@ -48,7 +48,7 @@ impl Counted {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let (_, authority) = write_chain("of the counts", &folder)?;
+        let (_, authority) = write_chain("of the counts", HOST, &folder)?;
         let n8n = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let [https, http, admin] = free_ports().await?;
         let text = policy([https, http, admin, n8n.local_addr()?.port()]);

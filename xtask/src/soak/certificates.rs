@@ -11,7 +11,7 @@ use anyhow::Context;
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
 
-use crate::chain::write_chain;
+use crate::{chain::write_chain, client::HOST};
 
 /// The folder that the policy names; it leads to one of the two.
 pub(super) const CURRENT: &str = "certificates/current";
@@ -27,7 +27,7 @@ pub(super) struct Shown {
 impl Shown {
     /// Makes both, puts the first in place, and gives the authorities.
     pub(super) fn begin(folder: &Path) -> anyhow::Result<(Self, Vec<CertificateDer<'static>>)> {
-        let make = |name: &str| write_chain(name, &folder.join("certificates").join(name));
+        let make = |name: &str| write_chain(name, HOST, &folder.join("certificates").join(name));
         let (one, two) = (make("one")?, make("two")?);
         let shown = Self {
             folder: folder.to_owned(),
