@@ -30,8 +30,9 @@ pub fn claimed_host(head: &request::Parts) -> Option<Authority<'_>> {
 /// Whether the request is a WebSocket's opening handshake (RFC 6455 4.1) and nothing besides.
 pub(super) fn asks_for_websocket(head: &request::Parts) -> bool {
     let mut upgrade = head.headers.get_all(header::UPGRADE).iter();
-    let websocket =
-        upgrade.next().is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    // Hardly a request has one.
+    let Some(first) = upgrade.next() else { return false };
+    let websocket = first.as_bytes().eq_ignore_ascii_case(b"websocket");
     let alone = upgrade.next().is_none();
     let mut tokens = head.headers.get_all(header::CONNECTION).iter();
     let named = tokens.any(|field| {
