@@ -69,6 +69,9 @@ pub struct LogGuard {
     _worker: WorkerGuard,
 }
 
+/// How long a line is, more or less, in bytes: what would have to grow is copied.
+const USUAL_LENGTH: usize = 512;
+
 /// How many lines may wait.
 const QUEUE: usize = 16 * 1024;
 
@@ -109,7 +112,10 @@ impl Log {
         }
         let line = Line { timestamp: now(), level: level.name(), event, fields };
         let written = match self.format {
-            Format::Json => serde_json::to_vec(&line).ok(),
+            Format::Json => {
+                let mut text = Vec::with_capacity(USUAL_LENGTH);
+                serde_json::to_writer(&mut text, &line).ok().map(|()| text)
+            }
             Format::Text => serde_json::to_value(&line).ok().map(|line| text(&line).into_bytes()),
         };
         let Some(mut line) = written else { return };
