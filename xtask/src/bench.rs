@@ -135,7 +135,7 @@ async fn whole(options: Options) -> anyhow::Result<()> {
     };
     let machine = machine::describe(&bench).await?;
     println!("{machine}");
-    let mut rows: Vec<Row> = Vec::new();
+    let (mut rows, mut failed) = (Vec::<Row>::new(), Vec::new());
     for scenario in &SCENARIOS {
         if !options.only.is_empty() && !options.only.iter().any(|it| it == scenario.name) {
             continue;
@@ -146,16 +146,20 @@ async fn whole(options: Options) -> anyhow::Result<()> {
                 print!("{}", report::rounds(&found));
                 rows.extend(found);
             }
-            Err(why) => println!("!!! {} COULD NOT BE MEASURED: {why:#}", scenario.name),
+            Err(why) => {
+                println!("!!! {} COULD NOT BE MEASURED: {why:#}", scenario.name);
+                failed.push(scenario.name);
+            }
         }
     }
     println!("\n{}", report::table(&rows));
     println!("after {} s", began.elapsed().as_secs());
+    std::fs::remove_dir_all(&bench.folder)?;
+    ensure!(failed.is_empty(), "nothing is written without {}", failed.join(", "));
+    ensure!(!rows.is_empty(), "nothing was measured");
     if options.only.is_empty() && !options.quick {
         machine::write(&machine, &rows)?;
     }
-    ensure!(!rows.is_empty(), "nothing was measured");
-    std::fs::remove_dir_all(&bench.folder)?;
     Ok(())
 }
 

@@ -196,7 +196,7 @@ impl Guard {
         self.0.telemetry.say(&Unbanned {
             net: banned.net,
             jail: banned.ban.jail,
-            count: banned.ban.notes.len(),
+            count: Some(banned.ban.notes.len()).filter(|count| *count > 0),
             because,
             by: by.map(|(who, _)| who.to_owned()),
             why: by.map(|(_, why)| why.to_owned()),

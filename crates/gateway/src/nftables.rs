@@ -44,10 +44,10 @@ pub(crate) async fn tell(
         sleep(GATHER).await;
         changes.mark_unchanged();
         let policy = Arc::clone(&rules.borrow_and_update());
-        let (bans, own) = (guard.ledger().bans(), guard.own());
+        let own = guard.own();
         // The kernel makes no exceptions: a ban that covers somebody who is let in is ours alone,
         // and in a dry run there is none.
-        let told = bans.iter().map(|it| &**it).filter(|it| {
+        let told = guard.ledger().bans().filter(|it| {
             let site = it.by_hand.is_none() && it.net.prefix_len() < 64 && it.net.addr().is_ipv6();
             policy.policy.mode == Mode::Enforce
                 && policy.policy.covers_exempt(it.net, &own).is_none()
@@ -67,7 +67,7 @@ pub(crate) async fn tell(
 }
 
 /// Everything at once: nft takes it whole or not at all.
-fn script<'b>(bans: impl Iterator<Item = &'b Banned>, now: Timestamp) -> String {
+fn script(bans: impl Iterator<Item = Arc<Banned>>, now: Timestamp) -> String {
     let mut script = String::from("add table inet n8n_gateway\n");
     for (set, kind) in [("banned4", "ipv4_addr"), ("banned6", "ipv6_addr")] {
         let set = format!("inet n8n_gateway {set}");
@@ -128,7 +128,7 @@ mod tests {
             by_hand: None,
         };
         let bans = [ban("192.0.2.1/32", 110), ban("2001:db8::/64", 700), ban("192.0.2.2/32", 100)];
-        let script = script(bans.iter(), Timestamp(100));
+        let script = script(bans.map(Arc::new).into_iter(), Timestamp(100));
         let elements: Vec<_> = script.lines().filter(|it| it.starts_with("add element")).collect();
         assert_eq!(
             elements,

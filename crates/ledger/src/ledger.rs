@@ -243,12 +243,12 @@ impl Ledger {
         lifted
     }
 
-    /// Every ban, the one that ends last first.
-    #[must_use]
-    pub fn bans(&self) -> Vec<Arc<Banned>> {
-        let mut bans: Vec<_> = self.sheet().iter().collect();
-        bans.sort_unstable_by_key(|it| Reverse((it.ban.until, it.net)));
-        bans
+    /// Every ban, the one that ends last first. Each is looked up when it is asked for: a million of
+    /// them at once would take more than the ledger does.
+    pub fn bans(&self) -> impl Iterator<Item = Arc<Banned>> {
+        let mut ends: Vec<_> = self.sheet().ends().collect();
+        ends.sort_unstable_by_key(|end| Reverse(*end));
+        ends.into_iter().filter_map(|(_, net)| self.sheet().get(net))
     }
 
     /// How many bans each jail holds.

@@ -16,7 +16,7 @@ use lru::LruCache;
 use self::rows::{Row, Rows};
 
 /// How many bans there are at the most; with one more, the one that ends first ends at once. All of
-/// them take less than 64 MiB.
+/// them take less than 64 MiB, and what is written by hand into each of them comes to that.
 pub const BANS: usize = 1_000_000;
 
 /// Of how many bans it is remembered in memory what they are for: of the last ones.
@@ -192,6 +192,11 @@ impl Sheet {
     /// Every ban, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Arc<Banned>> {
         self.rows.iter().map(|row| self.banned(row))
+    }
+
+    /// When each ban ends, and whose it is, in no order.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (Timestamp, IpNet)> {
+        self.rows.iter().map(|row| (row.until, row.net))
     }
 
     /// How many bans each jail holds.

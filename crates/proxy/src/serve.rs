@@ -2,8 +2,8 @@
 //!
 //! A layer does its part when it is called and gives the next one's future, with no more around it
 //! than it needs: an `async` function would keep what it hands on, twice, for as long as the answer
-//! takes, and twelve of them made a request of 13 KiB. All of it happens while `rescue` is polled, so
-//! a panic costs one request wherever it comes from.
+//! takes, and twelve of them made a request of 13 KiB. From `rescue` on all of it happens while `rescue`
+//! is polled, so a panic costs one request wherever it comes from.
 
 use std::{
     future::{Ready, ready},

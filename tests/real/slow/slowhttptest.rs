@@ -24,7 +24,8 @@ pub(super) const LARGE: &str = "/webhook/large-c41d7a9e";
 
 /// Whether an access record is that of a slow reader: nobody else takes so little of so much.
 pub(super) fn is_large(record: &Value) -> bool {
-    record["client"] == "127.0.0.1" && record["sent"].as_u64().is_some_and(|sent| sent > 64 << 10)
+    let sent = record["sent"].as_u64().is_some_and(|sent| sent > 64 << 10);
+    sent && record["client"] == "127.0.0.1" && record["surface"] == "webhook"
 }
 
 /// How long it may go on, in seconds; it ends as soon as all its connections are closed. What the

@@ -1,6 +1,6 @@
 //! What processes have used, as the kernel tells: time on processors, and memory.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path};
 
 use anyhow::{Context, bail};
 
@@ -129,7 +129,12 @@ pub(super) fn memory(process: u32) -> anyhow::Result<u64> {
     let mut sum = 0;
     for process in family(process)? {
         let path = format!("/proc/{process}/smaps_rollup");
-        let Ok(text) = fs::read_to_string(Path::new(&path)) else { continue };
+        let text = match fs::read_to_string(Path::new(&path)) {
+            Ok(text) => text,
+            // It has ended in between. Who may not look learns nothing, which is not nothing.
+            Err(why) if why.kind() == ErrorKind::NotFound => continue,
+            Err(why) => return Err(why).context(path),
+        };
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("Pss")?;
         sum += line.trim().trim_end_matches(" kB").parse::<u64>()?;
     }

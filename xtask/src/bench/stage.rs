@@ -155,10 +155,11 @@ impl Stage {
 
     async fn end(mut self) -> anyhow::Result<()> {
         let running = self.standing.drain(..).map(|it| it.running).chain(self.backend.take());
+        let mut ended = Ok(());
         for running in running.collect::<Vec<_>>() {
-            quietly(running).await?;
+            ended = ended.and(quietly(running).await);
         }
-        Ok(())
+        ended
     }
 }
 

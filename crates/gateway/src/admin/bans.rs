@@ -154,7 +154,7 @@ pub(crate) fn net(text: &str) -> Option<IpNet> {
 
 /// Every ban.
 pub(crate) fn list(guard: &Guard) -> Vec<BanView> {
-    guard.ledger().bans().iter().map(|banned| view(banned)).collect()
+    guard.ledger().bans().map(|banned| view(&banned)).collect()
 }
 
 /// Why whoever `asked` names is banned: by an address, a network or a request's id.
@@ -234,7 +234,7 @@ pub(crate) async fn lift(
     reason: &str,
 ) -> Result<Done, Complaint> {
     let nets = match asked {
-        None => guard.ledger().bans().iter().map(|banned| banned.net).collect(),
+        None => guard.ledger().bans().map(|banned| banned.net).collect(),
         Some(asked) => named(guard, asked)?,
     };
     let lifted: Vec<Arc<Banned>> = guard.ledger().lift(&nets);
@@ -245,11 +245,9 @@ pub(crate) async fn lift(
 
 /// The nets of every ban that covers what is asked for, or is a part of it.
 fn named(guard: &Guard, asked: &str) -> Result<Vec<IpNet>, Complaint> {
-    let all = guard.ledger().bans();
     let covers = |wanted: IpNet| {
-        let covering =
-            all.iter().filter(move |it| it.net.contains(&wanted) || wanted.contains(&it.net));
-        covering.map(|banned| banned.net).collect::<Vec<_>>()
+        let all = guard.ledger().bans().map(|banned| banned.net);
+        all.filter(|net| net.contains(&wanted) || wanted.contains(net)).collect::<Vec<_>>()
     };
     let by_id = || u64::from_str_radix(asked, 16).ok();
     let found = match net(asked) {

@@ -143,7 +143,7 @@ async fn the_ledger_is_let_go_to_another_process_and_taken_up_again() {
     ban(&ours, "203.0.113.2/32");
     assert!(!ours.settled().await);
     let theirs = guard(folder.path());
-    assert_eq!(theirs.ledger().bans().len(), 1);
+    assert_eq!(theirs.ledger().bans().count(), 1);
     let mut other = Writing::begin(theirs.clone(), tasks.clone());
     ban(&theirs, "203.0.113.3/32");
     assert!(theirs.settled().await, "the file is not locked");
@@ -152,7 +152,7 @@ async fn the_ledger_is_let_go_to_another_process_and_taken_up_again() {
     ban(&ours, "203.0.113.4/32");
     assert!(ours.settled().await);
     writing.let_go().await;
-    let all: Vec<_> = guard(folder.path()).ledger().bans().iter().map(|it| it.net).collect();
+    let all: Vec<_> = guard(folder.path()).ledger().bans().map(|it| it.net).collect();
     for address in ["203.0.113.1/32", "203.0.113.2/32", "203.0.113.4/32"] {
         assert!(all.contains(&address.parse().unwrap()), "{address}: {all:?}");
     }

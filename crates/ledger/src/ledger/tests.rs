@@ -88,7 +88,7 @@ fn requests_under_way_do_not_ban_again_and_a_ban_by_hand_stays() {
     (banned.ban.until, banned.by_hand) = (Timestamp(1_000_000), by_hand);
     ledger.add(vec![banned.clone()]);
     offend(&ledger, "192.0.2.1", 2);
-    assert_eq!(ledger.bans().first().map(|it| (**it).clone()), Some(banned));
+    assert_eq!(ledger.bans().next().map(|it| (*it).clone()), Some(banned));
 }
 
 #[test]
@@ -137,7 +137,7 @@ async fn everything_outlives_the_process() {
         offend(&first, "192.0.2.1", 1);
         let net = "198.51.100.0/24".parse().unwrap();
         let by_hand = Some(ByHand { who: "me".to_owned(), why: "because".to_owned() });
-        let ban = first.bans().first().unwrap().ban.clone();
+        let ban = first.bans().next().unwrap().ban.clone();
         first.add(vec![Banned { net, ban, by_hand }]);
         first.signed_in(client("192.0.2.9"), 64, Some(account), Timestamp(5));
         assert!(first.settled().await);
@@ -146,7 +146,7 @@ async fn everything_outlives_the_process() {
     tokio::join!(keeping, using);
     let second = ledger();
     second.load(&mut *store(), Timestamp(10)).unwrap();
-    assert_eq!(second.bans(), first.bans());
+    assert!(second.bans().eq(first.bans()));
     assert!(is_banned(&second, "198.51.100.7", 10));
     assert!(second.knows(client("192.0.2.9").key, Some(account), Timestamp(10)));
     offend(&second, "192.0.2.1", 700);
@@ -155,8 +155,8 @@ async fn everything_outlives_the_process() {
     // A clock that was ahead is not believed.
     let third = ledger();
     third.load(&mut *store(), Timestamp(-1_000_000)).unwrap();
-    assert_eq!(third.bans().len(), 2);
-    assert!(third.bans().iter().all(|it| it.ban.until <= Timestamp(-1_000_000 + 600)));
+    assert_eq!(third.bans().count(), 2);
+    assert!(third.bans().all(|it| it.ban.until <= Timestamp(-1_000_000 + 600)));
 }
 
 /// A store that cannot be read until it can.
@@ -214,6 +214,6 @@ proptest! {
             offend(&ledger, &format!("192.0.2.{host}"), now);
         }
         ledger.sweep(Timestamp(now + 601));
-        prop_assert!(ledger.bans().is_empty());
+        prop_assert!(ledger.bans().next().is_none());
     }
 }

@@ -39,6 +39,18 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// A ban in place of another of the same net. If it is the same one at another time, since a clock was
+/// set, and its notes are forgotten in memory, the file's stay: there is no other copy.
+const BAN: &str = "
+    INSERT INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (net) DO UPDATE SET
+        notes = CASE WHEN excluded.notes = '[]' AND excluded.until - excluded.since = until - since
+            AND (excluded.jail, excluded.nth) = (jail, nth) AND excluded.who IS who
+            THEN notes ELSE excluded.notes END,
+        jail = excluded.jail, because = excluded.because, since = excluded.since,
+        until = excluded.until, nth = excluded.nth, who = excluded.who, why = excluded.why
+";
+
 /// A note, as the file has it.
 #[derive(Deserialize, Serialize)]
 struct Noted {
@@ -109,7 +121,7 @@ impl Sqlite {
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         let mut all = Vec::new();
         if form(&connection)? > 0 {
-            all.extend(rows(&connection, "SELECT * FROM bans", ban)?);
+            all.extend(rows(&connection, "SELECT * FROM bans ORDER BY since", ban)?);
             all.extend(rows(&connection, "SELECT * FROM pasts", past)?);
             all.extend(rows(&connection, "SELECT * FROM visitors ORDER BY at", visitor)?);
         }
@@ -256,7 +268,7 @@ fn make(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> 
             };
             let notes = json(&ban.notes.iter().map(noted).collect::<Vec<_>>());
             run(
-                "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                BAN,
                 params![
                     net.to_string(),
                     ban.jail.name(),
@@ -339,6 +351,29 @@ mod tests {
         });
         again.write(&gone.collect::<Vec<_>>()).unwrap();
         assert_eq!(again.load().unwrap(), []);
+    }
+
+    #[test]
+    fn notes_outlive_a_ban_that_is_written_without_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Sqlite::in_folder(folder.path());
+        store.write(&all()).unwrap();
+        let Some(Change::Ban(net, Some(first))) = all().into_iter().next() else { panic!() };
+        let forgotten = |step, longer| {
+            let mut banned = first.clone();
+            banned.ban.notes.clear();
+            banned.ban.since = Timestamp(banned.ban.since.0 + step);
+            banned.ban.until = Timestamp(banned.ban.until.0 + step + longer);
+            Change::Ban(net, Some(banned))
+        };
+        let notes = |store: &mut Sqlite| match store.load().unwrap().remove(0) {
+            Change::Ban(_, Some(banned)) => (banned.ban.since.0, banned.ban.notes.len()),
+            other => panic!("{other:?}"),
+        };
+        store.write(&[forgotten(100, 0)]).unwrap();
+        assert_eq!(notes(&mut store), (108, 1), "a clock was set");
+        store.write(&[forgotten(100, 5)]).unwrap();
+        assert_eq!(notes(&mut store), (108, 0), "another ban");
     }
 
     #[test]

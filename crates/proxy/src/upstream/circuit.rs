@@ -47,7 +47,7 @@ impl CircuitState {
 /// What speaks against a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Nobody listens, which is told at once.
+    /// Nobody listens, or nobody is called that, which is told at once.
     Refused,
     /// No connection could be made: its machine is gone, and whoever tries waits in vain.
     Unreachable,
@@ -58,9 +58,10 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// What it is that no connection could be made because of `why`.
     pub(crate) fn connecting(why: &io::Error) -> Self {
+        use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
         match why.kind() {
-            io::ErrorKind::ConnectionRefused => Self::Refused,
-            _ => Self::Unreachable,
+            TimedOut | HostUnreachable | NetworkUnreachable => Self::Unreachable,
+            _ => Self::Refused,
         }
     }
 }
@@ -170,6 +171,9 @@ mod tests {
         assert!(circuit.admits(begin + PAUSE));
         let refused = io::Error::from_raw_os_error(111);
         assert_eq!(Trouble::connecting(&refused), Trouble::Refused, "ECONNREFUSED");
+        // A container that has not started has no name yet.
+        let nameless = io::Error::other("failed to lookup address information");
+        assert_eq!(Trouble::connecting(&nameless), Trouble::Refused);
     }
 
     #[test]

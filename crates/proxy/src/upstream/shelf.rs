@@ -67,6 +67,9 @@ impl<B: Send + 'static> Shelf<B> {
         }
         let mut kept = self.kept();
         let kept = kept.entry(upstream.backend.clone()).or_default();
+        if kept.len() >= KEPT {
+            kept.retain(is_fresh);
+        }
         if kept.len() < KEPT {
             kept.push((connection, Instant::now()));
         }

@@ -311,8 +311,9 @@ pub struct Unbanned {
     /// The jail.
     #[serde(serialize_with = "jail")]
     pub jail: Jail,
-    /// How many offences it told of.
-    pub count: usize,
+    /// How many offences it told of, if it told of any and they are remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
     /// `time` or `operator`.
     pub because: &'static str,
     /// Who did it by hand.
