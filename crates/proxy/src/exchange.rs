@@ -302,7 +302,7 @@ impl Exchange {
         let ms = |it: Duration| (it.as_secs_f64() * 1_000_000.0).round() / 1000.0;
         AccessRecord {
             request_id: self.id.0,
-            client: facts.client.map_or_else(|| self.connection.peer.ip(), |client| client.address),
+            client: self.client().address,
             surface: facts.surface.map(Surface::name),
             method: self.method_told(),
             path: redact(facts.surface, self.uri.path(), self.uri.query()),
