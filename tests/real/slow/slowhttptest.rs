@@ -22,12 +22,17 @@ pub(super) const CONNECTIONS: u16 = 300;
 /// bot, and n8n gives bots none of its editor's files.
 pub(super) const LARGE: &str = "/webhook/large-c41d7a9e";
 
-/// Whether an access record is that of a slow reader: nobody else takes so little of so much. The
-/// tool itself looks now and then whether it is answered, and takes all of it.
+/// Whether an access record is that of a slow reader: nobody else takes so little of so much for so
+/// long. The tool itself looks now and then whether it is answered, and leaves when it is.
 pub(super) fn is_large(record: &Value) -> bool {
     let sent = record["sent"].as_u64().is_some_and(|sent| (64 << 10..1 << 20).contains(&sent));
-    sent && record["client"] == "127.0.0.1" && record["surface"] == "webhook"
+    let read_for = record["duration_ms"].as_f64().zip(record["n8n_ms"].as_f64());
+    let stayed = read_for.is_some_and(|(all, n8n)| all - n8n > LOOK_MS);
+    sent && stayed && record["client"] == "127.0.0.1" && record["surface"] == "webhook"
 }
+
+/// Longer than it takes to look, and shorter than any reader is waited for, in milliseconds.
+const LOOK_MS: f64 = 20_000.0;
 
 /// How long it may go on, in seconds; it ends as soon as all its connections are closed. What the
 /// kernel holds for one that reads a little can stretch its time by another patience.
