@@ -112,6 +112,12 @@ impl Permit {
         self.attempt
     }
 
+    /// Whether anybody asks about more than its head: about its body, or about n8n's answer.
+    #[must_use]
+    pub fn is_asked_about(&self) -> bool {
+        self.attempt.is_some()
+    }
+
     /// Whether 200 or 304 in answer shows that n8n took the client's session for good.
     #[must_use]
     pub fn could_show_session(&self) -> bool {
