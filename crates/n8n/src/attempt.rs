@@ -11,7 +11,7 @@
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
-use crate::{Located, Surface};
+use crate::{Located, Surface, session};
 
 /// What a request tries to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,9 +133,6 @@ static TABLE: [Row; 8] = [
 /// The header that carries an API key.
 const API_KEY: HeaderName = HeaderName::from_static("x-n8n-api-key");
 
-/// The cookie of a session.
-const SESSION: &str = "n8n-auth=";
-
 /// n8n's answer to an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered<'a> {
@@ -215,7 +212,7 @@ impl Attempt {
         match (self, status.as_u16()) {
             // To what it takes for a search engine n8n answers 204 everywhere, and looks at
             // nothing; a right password comes with a session.
-            (Self::SignIn, 200) if gives_session(headers) => Outcome::Succeeded,
+            (Self::SignIn, 200) if session::given(headers).is_some() => Outcome::Succeeded,
             (Self::SignIn, 401) if says("\"code\":998") => Outcome::NoSecondFactor,
             (Self::SignIn, 401) if says("Invalid mfa token") => Outcome::WrongSecondFactor,
             (Self::SignIn, 401) if says("SSO is enabled") => Outcome::Undecided,
@@ -228,7 +225,7 @@ impl Attempt {
                 Outcome::WrongToken
             }
             (Self::MailToken, 400) if says("Invalid MFA token") => Outcome::WrongSecondFactor,
-            (Self::OwnerSetup, 200) if gives_session(headers) => Outcome::Succeeded,
+            (Self::OwnerSetup, 200) if session::given(headers).is_some() => Outcome::Succeeded,
             (Self::OwnerSetup, 400) if says("already setup") => Outcome::WrongToken,
             (Self::SecondFactor, 403) => Outcome::WrongSecondFactor,
             // What n8n does not have is 404 or 405 before it looks at a key.
@@ -245,14 +242,6 @@ impl Attempt {
 
 fn is_at(tail: &str, path: &str) -> bool {
     tail.trim_end_matches('/').eq_ignore_ascii_case(path)
-}
-
-fn gives_session(headers: &HeaderMap) -> bool {
-    let mut cookies = headers.get_all(header::SET_COOKIE).iter();
-    let given = |value: &[u8]| {
-        value.strip_prefix(SESSION.as_bytes()).is_some_and(|it| !it.starts_with(b";"))
-    };
-    cookies.any(|cookie| given(cookie.as_bytes()))
 }
 
 /// First segments below `/rest` whose short GETs n8n answers to nobody without a session.
@@ -274,13 +263,7 @@ pub fn could_show_session(located: &Located<'_>, method: &Method, headers: &Head
         }
         _ => false,
     };
-    place && method == Method::GET && has_session(headers)
-}
-
-fn has_session(headers: &HeaderMap) -> bool {
-    let is_session = |crumb: &[u8]| crumb.trim_ascii().starts_with(SESSION.as_bytes());
-    let mut cookies = headers.get_all(header::COOKIE).iter();
-    cookies.any(|field| field.as_bytes().split(|b| *b == b';').any(is_session))
+    place && method == Method::GET && session::has_session(headers)
 }
 
 #[cfg(test)]

@@ -10,18 +10,22 @@
 mod attempt;
 mod classify;
 mod endpoints;
+mod enrol;
 mod form;
 mod method;
 mod redact;
+mod session;
 mod surface;
 mod suspicion;
 
 pub use attempt::{Answered, Attempt, Outcome, could_show_session};
 pub use classify::{Ambiguity, Located, Surfaces};
 pub use endpoints::{EndpointError, Endpoints, Root};
+pub use enrol::{ENROLLING, MFA_REQUIRED, UNAUTHORIZED, Worth, insisting, leads_editor, worth};
 pub use form::{Account, FORM_LIMIT, UnreadableForm, account};
 pub use method::{METHODS, has_method};
 pub use redact::redact;
+pub use session::{Claims, Session, claims, given as given_session, token as session_token};
 pub use surface::{
     Audience, Bodies, Lifetime, Mount, Origin, Process, Row, Surface, Tail, Upgrade,
 };
