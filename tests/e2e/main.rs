@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod accounts;
 mod attacks;
 mod bans;
 mod bodies;

@@ -23,10 +23,10 @@ use crate::{
 };
 
 /// Where the browser comes from: this machine's own address can do no wrong.
-const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5));
+pub(crate) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5));
 
 /// Where the browser finds the gateway, by its usual name and port.
-const FOUND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+pub(crate) const FOUND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
 /// The default policy.
 const POLICY: &str = "\
@@ -76,14 +76,14 @@ async fn the_editor_works_in_a_browser() {
 }
 
 /// Where pictures are kept.
-fn screenshots(folder: &Path) -> PathBuf {
+pub(crate) fn screenshots(folder: &Path) -> PathBuf {
     let wanted = std::env::var_os("N8N_GATEWAY_TEST_SCREENSHOTS");
     let folder = wanted.map_or_else(|| folder.to_owned(), PathBuf::from);
     fs::create_dir_all(&folder).unwrap();
     folder
 }
 
-fn capabilities(folder: &Path) -> Capabilities {
+pub(crate) fn capabilities(folder: &Path) -> Capabilities {
     let options = json!({
         "args": [
             "--headless=new",
@@ -262,7 +262,7 @@ async fn nothing_was_too_much(installation: &Installation) {
 }
 
 /// Clicks what may not be there yet, may be covered, or may just be drawn anew.
-async fn click(browser: &Client, selector: &str) {
+pub(crate) async fn click(browser: &Client, selector: &str) {
     eventually(selector, async || {
         browser.find(Locator::Css(selector)).await.ok()?.click().await.ok()
     })
@@ -270,7 +270,7 @@ async fn click(browser: &Client, selector: &str) {
 }
 
 /// Types into a field that may not be there yet, or may just be drawn anew.
-async fn type_into(browser: &Client, selector: &str, text: &str) {
+pub(crate) async fn type_into(browser: &Client, selector: &str, text: &str) {
     eventually(selector, async || {
         let field = browser.find(Locator::Css(selector)).await.ok()?;
         field.clear().await.ok()?;

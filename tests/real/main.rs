@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, and says where it was"
 )]
 
+mod accounts;
 mod acme;
 mod browser;
 mod client;

@@ -15,6 +15,7 @@ use crate::{
     Admin, Answers, Backend, Listen, Log, LogFormat, LogLevel, N8n, Needs, Problem, Settings,
     World,
     access::{Surroundings, access, bodies, networks_of},
+    accounts,
     at::{At, Keyed, OneOrMany},
     bans,
     de::{Reader, Session},
@@ -104,6 +105,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         deny: denied,
         rate_limits,
         bans: banned,
+        accounts: of_accounts,
         limits,
         state,
         log,
@@ -130,6 +132,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let rates = rates::rate_limits(rate_limits, &around);
+    let accounts = accounts::accounts(taken(of_accounts), session);
     let (bans, nftables) = bans::bans(taken(banned), &around);
     let settings = Settings {
         listen,
@@ -149,7 +152,8 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     };
     let (hosts, mode) = (hosts?, mode_of(mode));
     let (limits, bans) = (rates, if mode == Mode::DryRun { bans.dry() } else { bans });
-    let policy = Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, mode };
+    let policy =
+        Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, accounts, mode };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
 }
 

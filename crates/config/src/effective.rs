@@ -1,9 +1,14 @@
 //! The policy in force, every default filled in and every secret masked, for a person to read.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use gateway_n8n::Surface;
-use gateway_policy::{Bans, Grant, Limit, Mode, PathRules, Quota, Sentence, Who};
+use gateway_policy::{
+    Accounts, Bans, Grant, Limit, Mode, PathRules, Quota, Sentence, Timestamp, Who,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{Admin, Certificate, Config, Publisher, Settings, TlsVersion};
@@ -38,6 +43,7 @@ pub fn effective(config: &Config) -> Value {
             told.collect::<Vec<_>>().join("; ")
         }),
         "bans": bans(&policy.bans, settings.nftables),
+        "accounts": accounts(&policy.accounts),
         "limits": limits(config),
         "state": { "dir": settings.state },
         "log": {
@@ -128,6 +134,21 @@ fn limits(Config { settings, policy, .. }: &Config) -> Value {
             "drain": span(settings.timeouts.drain),
         },
     })
+}
+
+fn accounts(accounts: &Accounts) -> Value {
+    json!({
+        "require_mfa": accounts.second_factor.as_ref().map(|it| json!({
+            "from": it.from.map(day),
+            "except": it.except,
+        })),
+    })
+}
+
+/// The day that begins then.
+fn day(at: Timestamp) -> String {
+    let then = UNIX_EPOCH + Duration::from_secs(at.0.try_into().unwrap_or_default());
+    humantime::format_rfc3339_seconds(then).to_string().chars().take(10).collect()
 }
 
 fn bans(bans: &Bans, nftables: bool) -> Value {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod accounts;
 mod at;
 mod bans;
 mod compile;

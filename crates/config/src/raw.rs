@@ -1,6 +1,7 @@
 //! The policy file as it is written. Strict and private: [`crate::load`] makes of it what cannot
 //! be wrong. Field comments become the JSON Schema that editors show.
 
+mod accounts;
 mod acme;
 mod bans;
 mod grants;
@@ -11,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
 
+pub(crate) use accounts::{Accounts, SecondFactor};
 pub(crate) use acme::{
     Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
 };
@@ -57,6 +59,8 @@ pub(crate) struct Policy {
     pub(crate) rate_limits: Option<At<Keyed<OneOrMany<Limit>>>>,
     /// Who is banned, when, and for how long.
     pub(crate) bans: Option<At<Bans>>,
+    /// What is asked of n8n's accounts.
+    pub(crate) accounts: Option<At<Accounts>>,
     /// How much and how long.
     pub(crate) limits: Option<At<Limits>>,
     /// Where state is kept.

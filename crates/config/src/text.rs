@@ -1,7 +1,14 @@
 //! Values that are written as text: durations, sizes, addresses, names.
 
-use std::{borrow::Cow, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
 
+use gateway_policy::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
@@ -77,6 +84,13 @@ text_type!(
 );
 
 text_type!(
+    /// A day: `2027-01-01`.
+    Day(Timestamp), "a day such as `2027-01-01`",
+    { "type": "string", "format": "date", "examples": ["2027-01-01"] },
+    day
+);
+
+text_type!(
     /// A size in bytes: `512KiB`, `16MiB`, `1GiB`.
     Size(u64), "a size such as `16MiB`",
     { "type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)$", "examples": ["16MiB"] },
@@ -126,6 +140,14 @@ fn span(text: &str) -> Result<Duration, String> {
     }
     let wrong = |_| "is not a length of time such as `30s`, `5m` or `1h`".to_owned();
     humantime::parse_duration(text).map_err(wrong)
+}
+
+/// Its beginning in UTC.
+fn day(text: &str) -> Result<Timestamp, String> {
+    let begins = humantime::parse_rfc3339(&format!("{text}T00:00:00Z"));
+    let wrong = || "is not a day such as `2027-01-01`".to_owned();
+    let begins = begins.ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
+    begins.and_then(|it| it.as_secs().try_into().ok()).map(Timestamp).ok_or_else(wrong)
 }
 
 fn rate(text: &str) -> Result<Option<(u32, Duration)>, String> {
@@ -211,6 +233,10 @@ mod tests {
     #[test]
     fn sizes_and_hosts_and_backends() {
         assert_eq!(size("16MiB"), Ok(16 << 20));
+        assert_eq!(day("1970-01-02"), Ok(Timestamp(86_400)));
+        assert!(
+            day("2027-02-30").is_err() && day("tomorrow").is_err() && day("1969-01-01").is_err()
+        );
         assert_eq!(size("5 GiB"), Ok(5 << 30));
         assert!(size("16").is_err() && size("16MB").is_err() && size("MiB").is_err());
         assert!(size("99999999999999999999GiB").is_err());

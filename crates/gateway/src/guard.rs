@@ -7,6 +7,7 @@ mod warden;
 mod writing;
 
 use std::{
+    collections::HashSet,
     fmt, io,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -50,6 +51,8 @@ struct Inner {
     loaded: bool,
     /// How often the bans have changed.
     changed: watch::Sender<u64>,
+    /// The accounts that are excused from a second factor, as keyed hashes.
+    excused: RwLock<HashSet<u64>>,
 }
 
 impl fmt::Debug for Guard {
@@ -92,6 +95,7 @@ impl Guard {
             folder: folder.to_owned(),
             loaded: loaded.is_ok(),
             changed: watch::Sender::new(0),
+            excused: RwLock::default(),
         }));
         guard.has_changed();
         Ok(guard)
@@ -146,6 +150,9 @@ impl Guard {
     /// Takes over the limits of a new policy; those that are as before keep their budgets.
     pub(crate) fn adopt(&self, policy: &Policy, terms: &Terms) {
         self.0.load.adopt(terms.arrivals);
+        let names = policy.accounts.second_factor.iter().flat_map(|it| &it.except);
+        let excused = names.map(|name| self.0.ledger.key().account(name).0).collect();
+        *self.0.excused.write().unwrap_or_else(PoisonError::into_inner) = excused;
         for gone in self.0.limiters.adopt(&policy.limits) {
             self.0.telemetry.metrics.forget_rate_limit(&gone);
         }

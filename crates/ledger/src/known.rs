@@ -43,6 +43,8 @@ pub(crate) struct Known {
     senders: LruCache<IpAddr, Instant, RandomState>,
     /// How often each account's password was shown without its second factor, and when last.
     leaks: LruCache<u64, (u32, Instant), RandomState>,
+    /// The account that each of n8n's users has last signed in with.
+    users: LruCache<String, Account, RandomState>,
 }
 
 impl Default for Known {
@@ -55,6 +57,7 @@ impl Default for Known {
             sessions,
             senders,
             leaks: LruCache::unbounded_with_hasher(RandomState::new()),
+            users: LruCache::unbounded_with_hasher(RandomState::new()),
         }
     }
 }
@@ -144,6 +147,19 @@ impl Known {
             self.leaks.pop_lru();
         }
         count
+    }
+
+    /// Takes down that n8n calls the holder of `account` `user`.
+    pub(crate) fn is_user(&mut self, user: &str, account: Account) {
+        self.users.put(user.to_owned(), account);
+        if self.users.len() > CLIENTS {
+            self.users.pop_lru();
+        }
+    }
+
+    /// The account that `user` has last signed in with.
+    pub(crate) fn account_of(&self, user: &str) -> Option<Account> {
+        self.users.peek(user).copied()
     }
 
     /// Who has signed in since `then`.

@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use crate::{Located, Surface};
 
 /// What n8n answers, with 401, to a session that has to show a second factor first.
-pub const MFA_REQUIRED: &str =
-    r#"{"status":"error","message":"Unauthorized","mfaRequired":true}"#;
+pub const MFA_REQUIRED: &str = r#"{"status":"error","message":"Unauthorized","mfaRequired":true}"#;
 
 /// What n8n answers, with 401, to a session that it does not take.
 pub const UNAUTHORIZED: &str = r#"{"status":"error","message":"Unauthorized"}"#;
@@ -81,11 +80,7 @@ fn enrols(located: &Located<'_>, method: &Method) -> bool {
     // Express answers HEAD as it would GET.
     let asked = if method == Method::HEAD { &Method::GET } else { method };
     let tail = located.tail.trim_end_matches('/');
-    ENROLLING.iter().any(|(of, path)| {
-        // Below `/types` the surface's tail begins after it.
-        let path = path.strip_prefix("types/").unwrap_or(path);
-        of == asked && tail.eq_ignore_ascii_case(path)
-    })
+    ENROLLING.iter().any(|(of, path)| of == asked && tail.eq_ignore_ascii_case(path))
 }
 
 /// Whether the answer tells the editor if a second factor is insisted on.

@@ -25,7 +25,9 @@ pub use enrol::{ENROLLING, MFA_REQUIRED, UNAUTHORIZED, Worth, insisting, leads_e
 pub use form::{Account, FORM_LIMIT, UnreadableForm, account};
 pub use method::{METHODS, has_method};
 pub use redact::redact;
-pub use session::{Claims, Session, claims, given as given_session, token as session_token};
+pub use session::{
+    Claims, Session, claims, given as given_session, is_session_cookie, token as session_token,
+};
 pub use surface::{
     Audience, Bodies, Lifetime, Mount, Origin, Process, Row, Surface, Tail, Upgrade,
 };

@@ -79,6 +79,12 @@ pub(crate) fn has_session(headers: &HeaderMap) -> bool {
     token(headers).is_some()
 }
 
+/// Whether a part of a `Cookie` field is the session's.
+#[must_use]
+pub fn is_session_cookie(crumb: &[u8]) -> bool {
+    value(crumb).is_some()
+}
+
 /// The cookie of the session that an answer gives, if it gives one and does not take one away.
 #[must_use]
 pub fn given(headers: &HeaderMap) -> Option<&[u8]> {
@@ -93,7 +99,8 @@ pub fn given(headers: &HeaderMap) -> Option<&[u8]> {
 /// What a session's cookie says; nothing if n8n made no such one.
 #[must_use]
 pub fn claims(token: &[u8]) -> Option<Claims> {
-    if token.len() > LONGEST {
+    let signed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if token.len() > LONGEST || !token.iter().all(signed) {
         return None;
     }
     let mut parts = token.split(|b| *b == b'.');
@@ -155,7 +162,8 @@ pub(crate) mod tests {
         nobody(&[&format!("n8n-auth=\"{without}\"")]);
         nobody(&[&format!("n8n-auth=j:\"{without}\"")]);
         nobody(&[&format!("n8n-auth={}", without.replace('.', "%2e"))]);
-        nobody(&[&format!("n8n-auth={without}; n8n-auth={with}.x").replace("n8n-auth=ey", "n8n-auth=.ey")]);
+        nobody(&[&format!("n8n-auth={without}; n8n-auth={with}.x")
+            .replace("n8n-auth=ey", "n8n-auth=.ey")]);
         nobody(&["n8n-auth="]);
         nobody(&["n8n-auth=a.b.c"]);
         nobody(&[&format!("n8n-auth={}", token_of(r#"{"id":7}"#))]);

@@ -15,8 +15,9 @@ pub use permit::{Permit, Refusal, Verdict};
 
 use self::head::asks_for_websocket;
 use crate::{
-    Access, Admission, Authority, Bans, Client, Clients, Hosts, Limit, Network, Offence, PathRules,
-    Per, PublicHost, RateLimits, Reason, Shown, Source, Who, rules::path_key,
+    Access, Accounts, Admission, Authority, Bans, Client, Clients, Hosts, Limit, Login, Network,
+    Offence, PathRules, Per, PublicHost, RateLimits, Reason, Shown, Source, Who,
+    accounts::Consequence, rules::path_key,
 };
 
 /// What an operator wants.
@@ -38,6 +39,8 @@ pub struct Policy {
     pub limits: RateLimits,
     /// Who is banned when.
     pub bans: Bans,
+    /// What is asked of accounts and of their sessions.
+    pub accounts: Accounts,
     /// Whether decisions are carried out.
     pub mode: Mode,
 }
@@ -63,12 +66,15 @@ pub struct Question<'q> {
     pub client: Client,
     /// What they show of themselves.
     pub shown: Shown<'q>,
+    /// What is known of whoever is signed in.
+    pub login: Login<'q>,
 }
 
 /// One step of a decision, for a person to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `method`, `body`, `upgrade`.
+    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `method`, `session`,
+    /// `body`, `upgrade`.
     pub asked: &'static str,
     /// What was found.
     pub found: String,
@@ -149,6 +155,12 @@ impl Policy {
         let would = self.spare(admitted, steps)?.err();
         let heard = self.spare(heard(question, located, steps), steps)?;
         let would = heard.err().map_or(would, |refusal| would.or(Some(refusal)));
+        let judged = self.accounts.judge(question, located, steps);
+        let (consequence, would) = match self.spare(judged, steps)? {
+            Ok(consequence) => (consequence, would),
+            Err(refusal) => (Consequence::default(), would.or(Some(refusal))),
+        };
+        let enforced = self.mode == Mode::Enforce;
         let body = self.body(question, located, steps);
         let (body_limit, would) = match self.spare(body, steps)? {
             Ok(limit) => (limit, would),
@@ -181,6 +193,8 @@ impl Policy {
             session,
             offence,
             would,
+            leads: consequence.leads && enforced,
+            withheld: consequence.withheld && enforced,
         })
     }
 

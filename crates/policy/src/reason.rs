@@ -1,6 +1,6 @@
 //! The table of reasons: every way a request can be refused, and nothing else of it.
 
-use gateway_n8n::{Audience, Surface};
+use gateway_n8n::{Audience, MFA_REQUIRED, Surface, UNAUTHORIZED};
 use http::StatusCode;
 
 use crate::Offence;
@@ -63,6 +63,10 @@ pub enum Reason {
     Overloaded,
     /// The client asks for too much at once.
     TooManyAtOnce,
+    /// The session has shown no second factor, which is insisted on.
+    NoSecondFactor,
+    /// What is shown in place of a session n8n made not.
+    BadSession,
 }
 
 /// How loud a refusal is in the log.
@@ -108,7 +112,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 27] = [
+static TABLE: [Row; 29] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -136,6 +140,8 @@ static TABLE: [Row; 27] = [
     row(Reason::BodyTooSlow, "body_too_slow", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::AtHome(Offence::Slow), "The body arrived too slowly."),
     row(Reason::Overloaded, "overloaded", StatusCode::SERVICE_UNAVAILABLE, Level::Info, Held::Nothing, "There is too much to do here right now. Try again in a moment."),
     row(Reason::TooManyAtOnce, "too_many_at_once", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::Nothing, "Too many requests at once. Wait for some of them to end."),
+    row(Reason::NoSecondFactor, "no_second_factor", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "A second factor is needed here."),
+    row(Reason::BadSession, "bad_session", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "Sign in again."),
 ];
 
 impl Reason {
@@ -183,6 +189,17 @@ impl Reason {
     #[must_use]
     pub fn text(self) -> &'static str {
         self.row().text
+    }
+
+    /// What n8n itself would answer, as JSON, where its editor has to understand it.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all but a few are the gateway's own")]
+    pub fn as_n8n(self) -> Option<&'static str> {
+        match self {
+            Self::NoSecondFactor => Some(MFA_REQUIRED),
+            Self::BadSession => Some(UNAUTHORIZED),
+            _ => None,
+        }
     }
 }
 

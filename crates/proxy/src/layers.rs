@@ -11,6 +11,7 @@ pub(crate) mod forward;
 pub(crate) mod hygiene;
 pub(crate) mod identify;
 pub(crate) mod inspect;
+pub(crate) mod lead;
 pub(crate) mod record;
 pub(crate) mod redirect;
 pub(crate) mod rescue;

@@ -7,6 +7,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{Answer, Exchange};
 
+const JSON: &str = "application/json; charset=utf-8";
+
 /// An answer with `status` that says `text`.
 pub(crate) fn answer(
     status: StatusCode,
@@ -19,16 +21,31 @@ pub(crate) fn answer(
     } else {
         let code = status.as_u16();
         let json = format!("{{\"code\":{code},\"message\":\"{text}\",\"requestId\":\"{id}\"}}\n");
-        ("application/json; charset=utf-8", json)
+        (JSON, json)
     };
+    let mut response = own(status, kind, body, exchange);
+    if status.is_server_error() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+/// An answer in n8n's own words, which its editor understands.
+pub(crate) fn as_n8n(status: StatusCode, json: &str, exchange: &Arc<Exchange>) -> Response<Answer> {
+    own(status, JSON, json.to_owned(), exchange)
+}
+
+fn own(
+    status: StatusCode,
+    kind: &'static str,
+    body: String,
+    exchange: &Arc<Exchange>,
+) -> Response<Answer> {
     let mut response = Response::new(Answer::own(body, exchange));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status.is_server_error() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    }
     response
 }
 

@@ -14,7 +14,8 @@ use crate::{
     layers::{
         admit::Admit, authorize::Authorize, ban::Ban, budget::Budget, challenge::Challenge,
         deadline::Deadline, forward::Forward, hygiene::Hygiene, identify::Identify,
-        inspect::Inspect, record::Record, redirect::Redirect, rescue::Rescue, witness::Witness,
+        inspect::Inspect, lead::Lead, record::Record, redirect::Redirect, rescue::Rescue,
+        witness::Witness,
     },
 };
 
@@ -66,7 +67,7 @@ where
         // What is refused below, and what n8n answers, becomes an offence or a success.
         .layer(Witness::layer(warden()))
         // Classify and decide. From here on there is only `Permitted`.
-        .layer(Authorize::layer())
+        .layer(Authorize::layer(warden()))
         // How often: rate limits.
         .layer(Budget::layer(warden()))
         // How long to wait, by the surface's kind; how large a body may be.
@@ -74,6 +75,8 @@ where
         // Forms to sign in with are read, within those limits of size and time; accounts have
         // budgets of their own.
         .layer(Inspect::layer(warden()))
+        // The editor is told where a second factor is insisted on.
+        .layer(Lead::layer())
         // Hop-by-hop fields, forwarding fields: what n8n is told is ours alone.
         .layer(Hygiene::layer())
         // The pool, retries, upgrades.

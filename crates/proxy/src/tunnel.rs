@@ -7,6 +7,7 @@ mod pulse;
 
 use std::{io, sync::Arc, time::Duration};
 
+use gateway_n8n::Session;
 use gateway_policy::Question;
 use gateway_telemetry::{ConnectionKind, TunnelClosed};
 use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header, request};
@@ -23,7 +24,7 @@ use self::{
     frames::Frames,
     pulse::{PING, Pulse},
 };
-use crate::{Exchange, Live, Rules, Warden};
+use crate::{Exchange, Live, Rules, Warden, layers::authorize::login};
 
 /// How long the frame under way may take to end, and the client to answer our close.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -81,6 +82,7 @@ enum Say {
 #[derive(Debug)]
 pub(crate) struct Claim {
     head: request::Parts,
+    session: Session,
 }
 
 impl Claim {
@@ -93,13 +95,14 @@ impl Claim {
                 head.headers.insert(name, value.clone());
             }
         }
-        Self { head }
+        Self { head, session: Session::of(headers) }
     }
 
-    fn still_stands(&self, rules: &Rules, exchange: &Exchange) -> bool {
+    fn still_stands(&self, rules: &Rules, exchange: &Exchange, warden: &impl Warden) -> bool {
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let (client, shown) = (exchange.client(), exchange.connection.shown());
-        let question = Question { head: &self.head, sni, client, shown };
+        let login = login(Some(&self.session), warden);
+        let question = Question { head: &self.head, sni, client, shown, login };
         rules.policy.decide(question).is_ok_and(|permit| permit.upgrade())
     }
 }
@@ -195,7 +198,7 @@ impl<W: Warden> Tunnel<W> {
                 changed = rules.changed() => {
                     let now = Arc::clone(&rules.borrow_and_update());
                     match changed {
-                        Ok(()) if self.claim.still_stands(&now, &self.exchange) => {}
+                        Ok(()) if self.claim.still_stands(&now, &self.exchange, &self.warden) => {}
                         Ok(()) => return Because::Policy,
                         Err(_) => return Because::Shutdown,
                     }

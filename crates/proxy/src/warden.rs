@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::BoxFuture;
 use gateway_n8n::{Attempt, Outcome, Surface};
-use gateway_policy::{Client, Limit, Offence, Reason};
+use gateway_policy::{Client, Limit, Offence, Reason, Timestamp};
 use http::HeaderValue;
 use tokio::sync::watch;
 
@@ -99,6 +99,16 @@ pub trait Warden: Clone + Send + Sync + 'static {
 
     /// Takes down that n8n took a session of the client's for good.
     fn has_session(&self, client: Client, rules: &Rules);
+
+    /// What time it is.
+    fn now(&self) -> Timestamp;
+
+    /// Takes down that n8n calls the holder of `account` `user`, by its own id.
+    fn is_user(&self, user: &str, account: u64);
+
+    /// Whether the address that n8n's `user` has last signed in with is excused from a second
+    /// factor.
+    fn is_excused(&self, user: &str) -> bool;
 
     /// How often bans have changed, now and later.
     fn bans(&self) -> watch::Receiver<u64>;

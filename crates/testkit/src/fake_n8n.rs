@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-pub use self::script::Step;
+pub use self::{script::Step, sign_in::token};
 use crate::Knife;
 
 /// One request as n8n saw it.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use anyhow::{Context, bail};
 use gateway_config::{System, load};
-use gateway_policy::{Policy, Question, Shown, Step};
+use gateway_policy::{Login, Policy, Question, Shown, Step};
 use http::{Request, Uri, header, request, uri::Authority};
 use serde_json::json;
 
@@ -43,7 +43,7 @@ pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow
     let sni =
         sni.map(|it| it.host).filter(|it| !it.starts_with('[') && it.parse::<IpAddr>().is_err());
     let mut steps: Vec<Step> = Vec::new();
-    let question = Question { head: &head, sni, client, shown };
+    let question = Question { head: &head, sni, client, shown, login: Login::default() };
     let verdict = policy.decide_with(question, &mut steps);
     let (exit, decision) = match &verdict {
         Ok(permit) => (Exit::Success, format!("pass, as `{}`", permit.surface().name())),

@@ -1,11 +1,13 @@
 //! The guard, as the layers ask it.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use futures_util::future::BoxFuture;
 use gateway_ledger::{Account, Full, Limits, Presence};
 use gateway_n8n::{Attempt, Outcome, Surface};
-use gateway_policy::{Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason};
+use gateway_policy::{
+    Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason, Timestamp,
+};
 use gateway_proxy::{AtOnce, Case, Rules, Warden, Whose};
 use gateway_telemetry::{PasswordLeaked, SignInFailed, SignInSucceeded, WouldRefuse};
 use http::HeaderValue;
@@ -190,6 +192,20 @@ impl Warden for Guard {
         if self.tells_clients_apart(client, &rules.policy) {
             self.0.ledger.session(client, self.now());
         }
+    }
+
+    fn now(&self) -> Timestamp {
+        Self::now(self)
+    }
+
+    fn is_user(&self, user: &str, account: u64) {
+        self.0.ledger.is_user(user, Account(account));
+    }
+
+    fn is_excused(&self, user: &str) -> bool {
+        let account = self.0.ledger.account_of(user);
+        let excused = self.0.excused.read().unwrap_or_else(PoisonError::into_inner);
+        account.is_some_and(|account| excused.contains(&account.0))
     }
 
     fn bans(&self) -> watch::Receiver<u64> {

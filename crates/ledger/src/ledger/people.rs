@@ -62,6 +62,17 @@ impl Ledger {
         self.known().is_sender(client)
     }
 
+    /// Takes down that n8n calls the holder of `account` `user`, by its own id.
+    pub fn is_user(&self, user: &str, account: Account) {
+        self.known_mut().is_user(user, account);
+    }
+
+    /// The account that n8n's `user` has last signed in with.
+    #[must_use]
+    pub fn account_of(&self, user: &str) -> Option<Account> {
+        self.known().account_of(user)
+    }
+
     /// Whether n8n has lately taken a session of `client`'s for good.
     #[must_use]
     pub fn has_session(&self, client: IpAddr) -> bool {

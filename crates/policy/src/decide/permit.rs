@@ -21,6 +21,8 @@ pub struct Permit {
     pub(super) session: bool,
     pub(super) offence: Option<Offence>,
     pub(super) would: Option<Refusal>,
+    pub(super) leads: bool,
+    pub(super) withheld: bool,
 }
 
 /// That a request may not pass.
@@ -128,6 +130,18 @@ impl Permit {
     #[must_use]
     pub fn offence(&self) -> Option<Offence> {
         self.offence
+    }
+
+    /// Whether its answer has to tell the editor that a second factor is insisted on.
+    #[must_use]
+    pub fn leads_to_second_factor(&self) -> bool {
+        self.leads
+    }
+
+    /// Whether n8n must not see the session that is shown.
+    #[must_use]
+    pub fn withholds_session(&self) -> bool {
+        self.withheld
     }
 
     /// Why it would not pass if the policy were in force and not only told.

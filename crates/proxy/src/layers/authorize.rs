@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use gateway_policy::{Permit, Question, Refusal};
+use gateway_n8n::Session;
+use gateway_policy::{Login, Permit, Question, Refusal};
 use http::{HeaderMap, Request};
 use tower::{Layer, layer::layer_fn};
 
 use super::{Identified, budget::would_refuse};
-use crate::{Exchange, Failure, Serve, serve::go_on};
+use crate::{Exchange, Failure, Serve, Warden, serve::go_on};
 
 #[derive(Debug)]
-pub(crate) struct Authorize<S> {
+pub(crate) struct Authorize<W, S> {
+    warden: W,
     inner: S,
 }
 
-impl<S> Authorize<S> {
-    pub(crate) fn layer() -> impl Layer<S, Service = Self> {
-        layer_fn(|inner| Self { inner })
+impl<W: Warden, S> Authorize<W, S> {
+    pub(crate) fn layer(warden: W) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { warden: warden.clone(), inner })
     }
 }
 
@@ -66,9 +68,10 @@ impl<B> Permitted<B> {
     }
 }
 
-impl<B, S> Serve<Identified<B>> for Authorize<S>
+impl<B, W, S> Serve<Identified<B>> for Authorize<W, S>
 where
     B: Send + 'static,
+    W: Warden,
     S: Serve<Permitted<B>, Error = Failure>,
 {
     type Response = S::Response;
@@ -78,13 +81,13 @@ where
         &self,
         identified: Identified<B>,
     ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
-        go_on(Permitted::decide(identified), |permitted| self.inner.serve(permitted))
+        go_on(Permitted::decide(identified, &self.warden), |permitted| self.inner.serve(permitted))
     }
 }
 
 impl<B> Permitted<B> {
     /// Asks the policy.
-    fn decide(identified: Identified<B>) -> Result<Self, Failure> {
+    fn decide(identified: Identified<B>, warden: &impl Warden) -> Result<Self, Failure> {
         let Identified { request, exchange, client } = identified;
         if let Some(reason) = exchange.was_cut() {
             // What is held against whom depends on what was asked for.
@@ -95,7 +98,10 @@ impl<B> Permitted<B> {
         let (head, body) = request.into_parts();
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let shown = exchange.connection.shown();
-        let permit = exchange.rules.policy.decide(Question { head: &head, sni, client, shown })?;
+        let policy = &exchange.rules.policy;
+        let session = policy.accounts.ask_for_session().then(|| Session::of(&head.headers));
+        let login = login(session.as_ref(), warden);
+        let permit = policy.decide(Question { head: &head, sni, client, shown, login })?;
         exchange.permitted(&permit);
         if let Some(would) = permit.would() {
             let rule = would.source.map(|source| source.to_string());
@@ -104,4 +110,11 @@ impl<B> Permitted<B> {
         let request = Request::from_parts(head, body);
         Ok(Self { request, permit, exchange })
     }
+}
+
+/// What is known of whoever is signed in.
+pub(crate) fn login<'s>(session: Option<&'s Session>, warden: &impl Warden) -> Login<'s> {
+    let Some(session) = session else { return Login::default() };
+    let excused = session.claims().is_some_and(|claims| warden.is_excused(&claims.user));
+    Login { session: Some(session), excused, now: warden.now() }
 }

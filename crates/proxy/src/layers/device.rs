@@ -24,12 +24,17 @@ pub fn set_cookie(value: &HeaderValue) -> Option<HeaderValue> {
 
 /// Takes the cookie out of a request.
 pub fn strip(headers: &mut HeaderMap) {
+    strip_cookies(headers, |crumb| value(crumb).is_some());
+}
+
+/// Takes the cookies that `unwanted` tells of out of a request.
+pub(crate) fn strip_cookies(headers: &mut HeaderMap, unwanted: impl Fn(&[u8]) -> bool) {
     let mut fields = headers.get_all(header::COOKIE).iter();
-    if !fields.any(|field| crumbs(field).any(|crumb| value(crumb).is_some())) {
+    if !fields.any(|field| crumbs(field).any(&unwanted)) {
         return;
     }
     let others = headers.get_all(header::COOKIE).iter().flat_map(crumbs);
-    let others: Vec<&[u8]> = others.filter(|crumb| value(crumb).is_none()).collect();
+    let others: Vec<&[u8]> = others.filter(|crumb| !unwanted(crumb)).collect();
     let others = HeaderValue::from_bytes(&others.join(b"; ".as_slice()));
     headers.remove(header::COOKIE);
     if let Ok(others) = others

@@ -5,6 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use bytes::Bytes;
 use futures_util::TryFutureExt;
+use gateway_n8n::is_session_cookie;
 use gateway_policy::Permit;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
@@ -142,6 +143,9 @@ fn onward<B>(request: &mut Request<B>, permit: &Permit, exchange: &Exchange) {
     strip_spoofed(headers);
     join_cookies(headers);
     device::strip(headers);
+    if permit.withholds_session() {
+        device::strip_cookies(headers, is_session_cookie);
+    }
     if permit.upgrade() {
         headers.insert(header::UPGRADE, WEBSOCKET);
         headers.insert(header::CONNECTION, UPGRADE);

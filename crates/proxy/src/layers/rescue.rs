@@ -78,7 +78,10 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
         reason,
         rule: source.map(|source| source.to_string()),
     });
-    let mut response = page::answer(reason.status(), reason.text(), exchange);
+    let mut response = match reason.as_n8n() {
+        Some(json) => page::as_n8n(reason.status(), json, exchange),
+        None => page::answer(reason.status(), reason.text(), exchange),
+    };
     // Where one message cannot be understood, the next one on the connection cannot be either,
     // unless HTTP/2 frames them; and nothing that asks by another method is a client of n8n's. A
     // banned client is to connect again, and be dropped, and one without a certificate to choose

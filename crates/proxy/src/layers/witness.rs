@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use gateway_n8n::{Answered, Attempt, Outcome};
+use gateway_n8n::{Answered, Attempt, Outcome, claims, given_session};
 use http::{HeaderMap, Response, StatusCode, header};
 use tower::{Layer, layer::layer_fn};
 
@@ -44,6 +44,11 @@ impl<W: Warden, S> Witness<W, S> {
         let outcome = outcome(attempt, status, &head.headers, b"");
         let device = exchange.device();
         let signed = warden.attempted(&exchange.case(), outcome, device, &exchange.rules);
+        if let (Attempt::SignIn, Some(account)) = (attempt, exchange.case().account)
+            && let Some(claims) = given_session(&head.headers).and_then(claims)
+        {
+            warden.is_user(&claims.user, account);
+        }
         if let Some(cookie) = signed.as_ref().and_then(device::set_cookie) {
             head.headers.append(header::SET_COOKIE, cookie);
         }

@@ -2,8 +2,10 @@
 //!
 //! Every address with an `@` has an account whose password is `right`. Those that begin with `mfa`
 //! have a second factor, whose code is `123456`. The session's cookie is `n8n-auth=good`, the API
-//! key `good`.
+//! key `good`. Those that begin with `jwt` get a cookie like n8n's own, of a user who has shown no
+//! second factor and whose id is `id-of-` and their address.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
 use serde_json::{Map, Value, json};
 
@@ -18,6 +20,11 @@ pub(super) fn answer(head: &request::Parts, body: &[u8]) -> Option<Response<Stri
         } else {
             said(StatusCode::UNAUTHORIZED, &json!({ "status": "error", "message": "Unauthorized" }))
         }),
+        (&Method::GET, "/rest/settings") => {
+            let mut answer = said(StatusCode::OK, &json!({ "data": { "settingsMode": "x" } }));
+            answer.headers_mut().insert(header::ETAG, HeaderValue::from_static("\"1\""));
+            Some(answer)
+        }
         (&Method::POST, "/rest/owner/setup") => Some(signed_in("owner")),
         (&Method::POST, "/rest/forgot-password") => Some(said(StatusCode::OK, &json!({}))),
         (_, "/rest/resolve-password-token" | "/rest/change-password") => {
@@ -43,7 +50,7 @@ pub(super) fn answer(head: &request::Parts, body: &[u8]) -> Option<Response<Stri
 
 fn has_session(headers: &HeaderMap) -> bool {
     let cookies = headers.get(header::COOKIE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    cookies.split("; ").any(|it| it == "n8n-auth=good")
+    cookies.split("; ").any(|it| it == "n8n-auth=good" || it.starts_with("n8n-auth=ey"))
 }
 
 fn form(headers: &HeaderMap, body: &[u8]) -> Map<String, Value> {
@@ -76,9 +83,19 @@ fn login(form: &Map<String, Value>) -> Response<String> {
 
 fn signed_in(name: &str) -> Response<String> {
     let mut answer = said(StatusCode::OK, &json!({ "data": { "email": name } }));
-    let session = HeaderValue::from_static("n8n-auth=good; Path=/; HttpOnly; Secure");
+    let token = if name.starts_with("jwt") { token(name, false) } else { "good".to_owned() };
+    let session = format!("n8n-auth={token}; Path=/; HttpOnly; Secure");
+    let session = HeaderValue::try_from(session).expect("a field");
     answer.headers_mut().insert(header::SET_COOKIE, session);
     answer
+}
+
+/// A session's cookie like n8n's own, signed by nobody: of whose address it is, and whether a second factor was
+/// shown.
+#[must_use]
+pub fn token(user: &str, used_mfa: bool) -> String {
+    let claims = json!({ "id": format!("id-of-{user}"), "hash": "h", "usedMfa": used_mfa, "iat": 1, "exp": 2 });
+    format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
 fn said(status: StatusCode, body: &Value) -> Response<String> {

@@ -1,0 +1,86 @@
+//! What is asked of accounts and of their sessions.
+
+use gateway_testkit::{Gateway, POLICY, Response, token};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+const TEAM: &str = "192.0.2.1";
+
+fn cookie(user: &str, used_mfa: bool) -> String {
+    format!("cookie: n8n-auth={}", token(user, used_mfa))
+}
+
+async fn post(gateway: &Gateway, line: &str, body: &Value) -> Response {
+    let mut client = gateway.client(TEAM).await;
+    let lines = format!("POST {line}\ncontent-type: application/json");
+    client.ask_with(&lines, body.to_string()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_shown_no_second_factor_is_led_to_one() {
+    let policy = format!("{POLICY}accounts: {{ require_mfa: true }}\n");
+    let gateway = Gateway::start(&policy).unwrap();
+    let (with, without) = (cookie("u1", true), cookie("u1", false));
+
+    let refused =
+        gateway.ask(TEAM, &format!("GET /rest/users\n{without}\naccept: text/html")).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let said: Value = serde_json::from_str(&refused.body).unwrap();
+    let expected = json!({ "status": "error", "message": "Unauthorized", "mfaRequired": true });
+    assert_eq!(said, expected, "as n8n says it");
+    assert_eq!(gateway.ask(TEAM, &format!("GET /rest/users\n{with}")).await.status, 200);
+    assert_eq!(gateway.ask(TEAM, &format!("GET /rest/login\n{without}")).await.status, 200);
+
+    let lines = format!("GET /rest/settings\n{without}\nif-none-match: \"1\"\naccept-encoding: br");
+    let led = gateway.ask(TEAM, &lines).await;
+    let settings: Value = serde_json::from_str(&led.body).unwrap();
+    assert_eq!(settings["data"]["mfa"], json!({ "enabled": true, "enforced": true }));
+    assert_eq!((&settings["data"]["settingsMode"], led.header("etag")), (&json!("x"), ""));
+    assert_eq!(led.header("content-length"), led.body.len().to_string());
+    let seen = gateway.n8n.seen().pop().unwrap();
+    for field in ["if-none-match", "accept-encoding"] {
+        assert!(!seen.headers.contains_key(field), "{field}");
+    }
+    let usual = gateway.ask(TEAM, &format!("GET /rest/settings\n{with}")).await;
+    assert_eq!((usual.header("etag"), usual.body.contains("mfa")), ("\"1\"", false));
+
+    gateway.ask(TEAM, &format!("GET /webhook/x\n{without}; other=1")).await;
+    let seen = gateway.n8n.seen().pop().unwrap();
+    assert_eq!(seen.headers.get("cookie").unwrap(), "other=1", "a trigger sees no such session");
+
+    let refusals: Vec<_> =
+        gateway.log().into_iter().filter(|it| it["event"] == "refused").collect();
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(refusals.first().unwrap()["reason"], "no_second_factor");
+    let metric = "gateway_requests_refused_total{reason=\"no_second_factor\",surface=\"rest\"} 1";
+    assert!(gateway.telemetry.exposition().contains(metric));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_address_is_excused_may_do_without_once_they_have_signed_in() {
+    let excused = "accounts: { require_mfa: { except: [JWT-robot@example.com] } }\n";
+    let gateway = Gateway::start(&format!("{POLICY}{excused}")).unwrap();
+    let asks = async |user: &str| {
+        let lines = format!("GET /rest/users\n{}", cookie(user, false));
+        gateway.ask(TEAM, &lines).await.status.as_u16()
+    };
+    assert_eq!(asks("jwt-robot@example.com").await, 401, "nobody knows whose session it is");
+    for name in ["jwt-robot@example.com", "jwt-person@example.com"] {
+        let form = json!({ "emailOrLdapLoginId": name, "password": "right" });
+        assert_eq!(post(&gateway, "/rest/login", &form).await.status, 200);
+    }
+    assert_eq!(asks("jwt-robot@example.com").await, 200);
+    assert_eq!(asks("jwt-person@example.com").await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_tells_who_would_be_led() {
+    let policy = format!("{POLICY}accounts: {{ require_mfa: true }}\nmode: dry-run\n");
+    let gateway = Gateway::start(&policy).unwrap();
+    let without = cookie("u1", false);
+    assert_eq!(gateway.ask(TEAM, &format!("GET /rest/users\n{without}")).await.status, 200);
+    let settings = gateway.ask(TEAM, &format!("GET /rest/settings\n{without}")).await;
+    assert!(!settings.body.contains("mfa"), "{}", settings.body);
+    let would = gateway.log().into_iter().find(|it| it["event"] == "would_refuse").unwrap();
+    assert_eq!(would["reason"], "no_second_factor");
+}
