@@ -84,3 +84,68 @@ async fn a_dry_run_tells_who_would_be_led() {
     let would = gateway.log().into_iter().find(|it| it["event"] == "would_refuse").unwrap();
     assert_eq!(would["reason"], "no_second_factor");
 }
+
+/// Sends a new password, and tells what is answered and whether n8n has seen it.
+async fn set(gateway: &Gateway, line: &str, form: &Value) -> (u16, String, bool) {
+    let before = gateway.n8n.seen().len();
+    let mut client = gateway.client(TEAM).await;
+    let lines = format!("{line}\ncontent-type: application/json\naccept: text/html");
+    let answer = client.ask_with(&lines, form.to_string()).await;
+    let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let message = said["message"].as_str().unwrap_or_default().to_owned();
+    if answer.status == 400 && !message.is_empty() {
+        assert_eq!(said, json!({ "code": 400, "message": message }), "as n8n says it");
+    }
+    (answer.status.as_u16(), message, gateway.n8n.seen().len() > before)
+}
+
+#[tokio::test]
+async fn weak_passwords_are_set_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let leaked = folder.path().join("leaked.txt");
+    // "Correct-Horse-Battery-1"
+    std::fs::write(&leaked, "A53EC677E36F863A097A2E2EFA1B29EC4AFD1948:12\n").unwrap();
+    let asked = format!(
+        "{POLICY}accounts: {{ password: {{ min_length: 12, classes: 3, strength: 3, leaked: {} }} }}\n",
+        leaked.display()
+    );
+    let gateway = Gateway::start(&asked).unwrap();
+    let (short, uniform) = ("at least 12 characters", "of at least 3 kinds");
+    for (password, told) in [
+        ("Short1", short),
+        ("onlylowercaseletters", uniform),
+        ("Correct-Horse-Battery-1", "known from a data leak"),
+        ("Password1234", "too easy to guess"),
+    ] {
+        for (line, field) in [
+            ("POST /rest/owner/setup", "password"),
+            ("POST /rest/invitations/accept", "password"),
+            ("POST /REST/change-password/", "password"),
+            ("PATCH /rest/me/password", "newPassword"),
+        ] {
+            let form = json!({ "email": "a@example.com", field: password });
+            let (status, message, seen) = set(&gateway, line, &form).await;
+            assert!(status == 400 && message.contains(told), "{line} {password}: {message}");
+            assert!(!seen, "{line} {password}");
+        }
+    }
+    for (form, passes) in [
+        (json!({ "email": "a@example.com", "password": "Vague-Tundra-Piano-88" }), true),
+        (json!({ "email": "a@example.com", "password": ["weak"] }), true),
+        (json!({ "email": "a@example.com" }), true),
+        (json!({ "email": "tundra.piano@example.com", "password": "Tundra-Piano" }), false),
+    ] {
+        assert_eq!(set(&gateway, "POST /rest/owner/setup", &form).await.2, passes, "{form}");
+    }
+    let mut client = gateway.client(TEAM).await;
+    let lines = "POST /rest/change-password\ncontent-type: application/xml";
+    let xml = client.ask_with(lines, "<xml><password>Weak1234</password></xml>").await;
+    assert_eq!(xml.status, StatusCode::BAD_REQUEST, "n8n would read it");
+
+    std::fs::remove_file(&leaked).unwrap();
+    let form = json!({ "email": "a@example.com", "password": "Correct-Horse-Battery-1" });
+    assert!(set(&gateway, "POST /rest/owner/setup", &form).await.2, "nobody could look");
+    let log = gateway.log();
+    assert!(log.iter().any(|it| it["event"] == "leaked_passwords_unread"));
+    assert!(!log.iter().any(|it| it.to_string().contains("Horse")));
+}

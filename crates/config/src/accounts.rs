@@ -1,16 +1,75 @@
 //! What is asked of accounts: the file's `accounts`.
 
-use gateway_policy::{Accounts, SecondFactor, Source};
+use std::{fmt, ops::RangeInclusive, path::PathBuf};
+
+use gateway_n8n::LONGEST_PASSWORD;
+use gateway_policy::{Accounts, PasswordRule, SecondFactor, Source};
 
 use crate::{
     at::{At, OneOrMany},
     de::Session,
+    networks,
     raw::{self, Switch},
+    world::unreadable,
 };
 
-pub(crate) fn accounts(raw: raw::Accounts, session: &Session<'_>) -> Accounts {
-    let raw::Accounts { require_mfa } = raw;
-    Accounts { second_factor: require_mfa.and_then(|it| second_factor(it, session)) }
+/// The length of a SHA-1 hash in digits.
+const HASH: usize = 40;
+
+/// What is asked of accounts, and the list of passwords that have leaked.
+pub(crate) fn accounts(raw: raw::Accounts, session: &Session<'_>) -> (Accounts, Option<PathBuf>) {
+    let raw::Accounts { require_mfa, password: new } = raw;
+    let (password, leaked) = new.map_or((None, None), |it| password(it, session));
+    let second_factor = require_mfa.and_then(|it| second_factor(it, session));
+    (Accounts { second_factor, password }, leaked)
+}
+
+fn password(
+    raw: At<raw::Password>,
+    session: &Session<'_>,
+) -> (Option<PasswordRule>, Option<PathBuf>) {
+    let raw::Password { min_length, classes, strength, leaked } = raw.value.unwrap_or_default();
+    let leaked = leaked.and_then(|file| list(&file, session));
+    let rule = PasswordRule {
+        min_length: within(min_length, 8..=LONGEST_PASSWORD, 8, session),
+        classes: within(classes, 1..=4, 1, session),
+        strength: within(strength, 1..=4, 0, session),
+        leaked: leaked.is_some(),
+        source: Source::Written(raw.place),
+    };
+    (Some(rule), leaked)
+}
+
+fn within<T: PartialOrd + fmt::Display>(
+    field: Option<At<T>>,
+    range: RangeInclusive<T>,
+    default: T,
+    session: &Session<'_>,
+) -> T {
+    let Some(At { place, value: Some(value) }) = field else { return default };
+    if !range.contains(&value) {
+        session.error(place, format!("between {} and {}", range.start(), range.end()), None);
+    }
+    value
+}
+
+/// A list of hashes: its beginning tells whether it is one.
+fn list(file: &At<String>, session: &Session<'_>) -> Option<PathBuf> {
+    let full = networks::full_path(file, session)?;
+    let hint = "sorted lines `SHA-1:count`: `haveibeenpwned-downloader pwned-passwords`";
+    match session.world.beginning(&full, HASH) {
+        Ok(hash) if hash.len() == HASH && hash.iter().all(u8::is_ascii_hexdigit) => Some(full),
+        Ok(_) => {
+            let message = format!("{}: no list of SHA-1 hashes", full.display());
+            session.error(file.place, message, Some(hint.to_owned()));
+            None
+        }
+        Err(why) => {
+            let (message, hint) = unreadable(&full, &why, session.world);
+            session.error(file.place, message, hint);
+            None
+        }
+    }
 }
 
 fn second_factor(

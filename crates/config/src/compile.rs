@@ -132,7 +132,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let rates = rates::rate_limits(rate_limits, &around);
-    let accounts = accounts::accounts(taken(of_accounts), session);
+    let (accounts, leaked_passwords) = accounts::accounts(taken(of_accounts), session);
     let (bans, nftables) = bans::bans(taken(banned), &around);
     let settings = Settings {
         listen,
@@ -148,6 +148,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         state: state_of(taken(state), session),
         log: log_of(taken(log), session),
         hardening: hardening.and_then(|it| it.value).unwrap_or_default(),
+        leaked_passwords,
         nftables,
     };
     let (hosts, mode) = (hosts?, mode_of(mode));

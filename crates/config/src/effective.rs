@@ -43,7 +43,7 @@ pub fn effective(config: &Config) -> Value {
             told.collect::<Vec<_>>().join("; ")
         }),
         "bans": bans(&policy.bans, settings.nftables),
-        "accounts": accounts(&policy.accounts),
+        "accounts": accounts(&policy.accounts, settings),
         "limits": limits(config),
         "state": { "dir": settings.state },
         "log": {
@@ -136,11 +136,17 @@ fn limits(Config { settings, policy, .. }: &Config) -> Value {
     })
 }
 
-fn accounts(accounts: &Accounts) -> Value {
+fn accounts(accounts: &Accounts, settings: &Settings) -> Value {
     json!({
         "require_mfa": accounts.second_factor.as_ref().map(|it| json!({
             "from": it.from.map(day),
             "except": it.except,
+        })),
+        "password": accounts.password.map(|it| json!({
+            "min_length": it.min_length,
+            "classes": it.classes,
+            "strength": it.strength,
+            "leaked": settings.leaked_passwords,
         })),
     })
 }

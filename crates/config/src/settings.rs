@@ -42,6 +42,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// What is written down, and how.
     pub log: Log,
+    /// The list of passwords that have leaked, if new ones are looked up.
+    pub leaked_passwords: Option<PathBuf>,
     /// Whether nftables is told of bans.
     pub nftables: bool,
     /// How far the process gives up what it does not need. A change needs a restart.

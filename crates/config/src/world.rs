@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    fs::File,
+    io::{self, Read},
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -18,6 +19,17 @@ pub trait World {
     ///
     /// As [`std::fs::read`].
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// At most the first `bytes` of the file's content: it may be too large to be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::read`].
+    fn beginning(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut content = self.read(path)?;
+        content.truncate(bytes);
+        Ok(content)
+    }
 
     /// The variable's value, if it is set to text.
     fn variable(&self, name: &str) -> Option<String>;
@@ -64,6 +76,12 @@ pub struct System;
 impl World for System {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
+    }
+
+    fn beginning(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
+        let (mut content, bytes) = (Vec::new(), u64::try_from(bytes).unwrap_or(u64::MAX));
+        File::open(path)?.take(bytes).read_to_end(&mut content)?;
+        Ok(content)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

@@ -3,6 +3,7 @@
 
 mod limiters;
 mod own;
+mod passwords;
 mod warden;
 mod writing;
 
@@ -16,6 +17,7 @@ use std::{
 };
 
 use gateway_certs::Clock;
+use gateway_config::Settings;
 use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
 use gateway_n8n::Surface;
 use gateway_policy::{
@@ -53,6 +55,8 @@ struct Inner {
     changed: watch::Sender<u64>,
     /// The accounts that are excused from a second factor, as keyed hashes.
     excused: RwLock<HashSet<u64>>,
+    /// The list of passwords that have leaked.
+    leaked: RwLock<Option<PathBuf>>,
 }
 
 impl fmt::Debug for Guard {
@@ -96,6 +100,7 @@ impl Guard {
             loaded: loaded.is_ok(),
             changed: watch::Sender::new(0),
             excused: RwLock::default(),
+            leaked: RwLock::default(),
         }));
         guard.has_changed();
         Ok(guard)
@@ -148,8 +153,10 @@ impl Guard {
     }
 
     /// Takes over the limits of a new policy; those that are as before keep their budgets.
-    pub(crate) fn adopt(&self, policy: &Policy, terms: &Terms) {
+    pub(crate) fn adopt(&self, policy: &Policy, settings: &Settings, terms: &Terms) {
         self.0.load.adopt(terms.arrivals);
+        let leaked = settings.leaked_passwords.clone();
+        *self.0.leaked.write().unwrap_or_else(PoisonError::into_inner) = leaked;
         let names = policy.accounts.second_factor.iter().flat_map(|it| &it.except);
         let excused = names.map(|name| self.0.ledger.key().account(name).0).collect();
         *self.0.excused.write().unwrap_or_else(PoisonError::into_inner) = excused;

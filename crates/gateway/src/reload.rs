@@ -126,7 +126,7 @@ impl Reloader {
         let telemetry = telemetry(&settings)?;
         let guard = Guard::open(&settings.state, Arc::clone(&clock), telemetry.clone())?;
         let terms = build::terms(&settings);
-        guard.adopt(&policy, &terms);
+        guard.adopt(&policy, &settings, &terms);
         let served = Arc::new(match &obtained {
             Obtained::One(identity, _) => Served::new((**identity).clone()),
             Obtained::Kept(wanted) => Served::temporary(&wanted.hosts, clock.now())?,
@@ -368,7 +368,7 @@ impl Reloader {
         }
         self.revision += 1;
         let terms = build::terms(&settings);
-        self.guard.adopt(&policy, &terms);
+        self.guard.adopt(&policy, &settings, &terms);
         self.terms.send_replace(terms);
         let rules = build::rules(self.revision, &settings, policy, upstreams);
         self.rules.send_replace(Arc::new(rules));

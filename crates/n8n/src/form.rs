@@ -80,6 +80,33 @@ pub fn account(headers: &HeaderMap, body: &[u8], field: &str) -> Result<Account,
     normalised(&name).ok_or(UnreadableForm::Account)
 }
 
+/// The texts that stand in `fields` of a form, as they are; nothing where a field is missing, or is
+/// no text.
+///
+/// # Errors
+///
+/// [`UnreadableForm`] if n8n reads nothing in the form, or could read something else.
+pub fn texts(
+    headers: &HeaderMap,
+    body: &[u8],
+    fields: &[&str],
+) -> Result<Vec<Option<Zeroizing<String>>>, UnreadableForm> {
+    let kind = media_type(headers)?;
+    let text = decoded(headers, body)?;
+    let text = std::str::from_utf8(&text).map_err(|_| UnreadableForm::Syntax)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let found = |field: &&str| match kind {
+        Kind::Json => json(text, field),
+        Kind::Urlencoded => urlencoded(text, field),
+    };
+    let missing = |found| match found {
+        Ok(text) => Ok(Some(text)),
+        Err(UnreadableForm::Account) => Ok(None),
+        Err(why) => Err(why),
+    };
+    fields.iter().map(found).map(missing).collect()
+}
+
 enum Kind {
     Json,
     Urlencoded,

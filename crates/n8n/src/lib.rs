@@ -13,6 +13,7 @@ mod endpoints;
 mod enrol;
 mod form;
 mod method;
+mod password;
 mod redact;
 mod session;
 mod surface;
@@ -22,8 +23,9 @@ pub use attempt::{Answered, Attempt, Outcome, could_show_session};
 pub use classify::{Ambiguity, Located, Surfaces};
 pub use endpoints::{EndpointError, Endpoints, Root};
 pub use enrol::{ENROLLING, MFA_REQUIRED, UNAUTHORIZED, Worth, insisting, leads_editor, worth};
-pub use form::{Account, FORM_LIMIT, UnreadableForm, account};
+pub use form::{Account, FORM_LIMIT, UnreadableForm, account, texts};
 pub use method::{METHODS, has_method};
+pub use password::{LONGEST_PASSWORD, PasswordForm};
 pub use redact::redact;
 pub use session::{
     Claims, Session, claims, given as given_session, is_session_cookie, token as session_token,

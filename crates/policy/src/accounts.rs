@@ -1,7 +1,10 @@
 //! What is asked of accounts and of their sessions.
 
-use gateway_n8n::{Claims, Located, Session, Worth, leads_editor, worth};
+mod password;
 
+use gateway_n8n::{Claims, Located, PasswordForm, Session, Worth, leads_editor, worth};
+
+pub use self::password::{PasswordRule, Weakness, Weighed};
 use crate::{Question, Reason, Refusal, Source, Step, Steps, Timestamp};
 
 /// What is asked of accounts and of their sessions.
@@ -9,6 +12,8 @@ use crate::{Question, Reason, Refusal, Source, Step, Steps, Timestamp};
 pub struct Accounts {
     /// Whether a second factor is insisted on.
     pub second_factor: Option<SecondFactor>,
+    /// What a new password has to be.
+    pub password: Option<PasswordRule>,
 }
 
 /// That a second factor is insisted on.
@@ -58,6 +63,23 @@ impl Accounts {
     #[must_use]
     pub fn ask_for_session(&self) -> bool {
         self.second_factor.is_some()
+    }
+
+    /// The form that is sent, if it sets a password that has to be something.
+    pub(crate) fn new_password(
+        &self,
+        question: Question<'_>,
+        located: Located<'_>,
+        steps: &mut impl Steps,
+    ) -> Option<&'static PasswordForm> {
+        let rule = self.password?;
+        let form = PasswordForm::of(&located, &question.head.method)?;
+        steps.note(|| Step {
+            asked: "password",
+            found: "a new one is looked at".to_owned(),
+            source: Some(rule.source),
+        });
+        Some(form)
     }
 
     /// What follows from the session that is shown.

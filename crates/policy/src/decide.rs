@@ -74,7 +74,7 @@ pub struct Question<'q> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// What was asked: `host`, `path`, `client`, `deny`, `access`, `method`, `session`,
-    /// `body`, `upgrade`.
+    /// `password`, `body`, `upgrade`.
     pub asked: &'static str,
     /// What was found.
     pub found: String,
@@ -193,6 +193,7 @@ impl Policy {
             session,
             offence,
             would,
+            new_password: self.accounts.new_password(question, located, steps),
             leads: consequence.leads && enforced,
             withheld: consequence.withheld && enforced,
         })

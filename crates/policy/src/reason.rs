@@ -67,6 +67,8 @@ pub enum Reason {
     NoSecondFactor,
     /// What is shown in place of a session n8n made not.
     BadSession,
+    /// The new password is weaker than the policy asks.
+    WeakPassword,
 }
 
 /// How loud a refusal is in the log.
@@ -112,7 +114,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 29] = [
+static TABLE: [Row; 30] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -142,6 +144,7 @@ static TABLE: [Row; 29] = [
     row(Reason::TooManyAtOnce, "too_many_at_once", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::Nothing, "Too many requests at once. Wait for some of them to end."),
     row(Reason::NoSecondFactor, "no_second_factor", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "A second factor is needed here."),
     row(Reason::BadSession, "bad_session", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "Sign in again."),
+    row(Reason::WeakPassword, "weak_password", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The password is too weak."),
 ];
 
 impl Reason {

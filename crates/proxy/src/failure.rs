@@ -10,10 +10,24 @@ use http::StatusCode;
 pub enum Failure {
     /// It was refused: a value, foreseen.
     Refused(Refusal),
+    /// It was refused, and whoever asks reads why in these words, where n8n would say it.
+    Explained(Refusal, String),
     /// It was refused because there is nothing left of a budget.
     Limited(Refusal, Spent),
     /// Something broke between the gateway and n8n.
     Faulty(Fault, Box<dyn Error + Send + Sync>),
+}
+
+impl Failure {
+    /// The refusal, if it is one.
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) | Self::Explained(refusal, _) | Self::Limited(refusal, _) => {
+                Some(refusal)
+            }
+            Self::Faulty(..) => None,
+        }
+    }
 }
 
 /// A budget that is used up.

@@ -4,9 +4,10 @@ use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::BoxFuture;
 use gateway_n8n::{Attempt, Outcome, Surface};
-use gateway_policy::{Client, Limit, Offence, Reason, Timestamp};
+use gateway_policy::{Client, Limit, Offence, Reason, Timestamp, Weighed};
 use http::HeaderValue;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use crate::Rules;
 
@@ -99,6 +100,13 @@ pub trait Warden: Clone + Send + Sync + 'static {
 
     /// Takes down that n8n took a session of the client's for good.
     fn has_session(&self, client: Client, rules: &Rules);
+
+    /// Weighs a new password whose owner is called as `hints` say.
+    fn weigh(
+        &self,
+        password: Zeroizing<String>,
+        hints: Vec<Zeroizing<String>>,
+    ) -> BoxFuture<'static, Weighed>;
 
     /// What time it is.
     fn now(&self) -> Timestamp;

@@ -14,7 +14,7 @@ pub use guard::{
     Banned, ConnectionCut, MemoryPressure, NftablesFailed, Offended, PasswordLeaked, SignInFailed,
     SignInSucceeded, StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
 };
-pub use process::{Confined, HandedOver, OutOfReach, UpgradeFailed};
+pub use process::{Confined, HandedOver, LeakedPasswordsUnread, OutOfReach, UpgradeFailed};
 
 use gateway_policy::Reason;
 use serde::Serialize;

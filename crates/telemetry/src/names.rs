@@ -206,6 +206,8 @@ pub mod event {
     pub const CONFINED: &str = "confined";
     /// A file of the system's was replaced, and cannot be read any more.
     pub const OUT_OF_REACH: &str = "out_of_reach";
+    /// The list of passwords that have leaked could not be read.
+    pub const LEAKED_PASSWORDS_UNREAD: &str = "leaked_passwords_unread";
     /// Another process has taken over.
     pub const HANDED_OVER: &str = "handed_over";
     /// Another process could not take over.

@@ -16,6 +16,29 @@ pub(crate) struct Accounts {
     /// `true`: whoever signs in without a second factor may do nothing but set one up, where n8n's
     /// editor leads them. API keys are not asked for one. Default `false`.
     pub(crate) require_mfa: Option<At<Switch<SecondFactor>>>,
+    /// What a new password has to be, besides n8n's own rule (8 to 64 characters, a number, an
+    /// upper-case letter). Whoever chooses a weaker one reads why in n8n's form.
+    pub(crate) password: Option<At<Password>>,
+}
+
+/// What a new password has to be.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Password {
+    /// How many characters it has at the least. Default: n8n's own 8.
+    #[schemars(range(min = 8, max = 64))]
+    pub(crate) min_length: Option<At<usize>>,
+    /// Of how many kinds its characters are: lower-case letters, upper-case letters, numbers,
+    /// others. Default 1.
+    #[schemars(range(min = 1, max = 4))]
+    pub(crate) classes: Option<At<u8>>,
+    /// How hard it is to guess, as zxcvbn counts: 1 (very guessable) to 4 (very unguessable). Its
+    /// owner's name and address are guessed first. Default: not looked at.
+    #[schemars(range(min = 1, max = 4))]
+    pub(crate) strength: Option<At<u8>>,
+    /// A file of passwords that have leaked, none of which may be chosen: SHA-1 hashes, sorted, a
+    /// line each, as Have I Been Pwned's downloader writes them. It is searched, never loaded.
+    pub(crate) leaked: Option<At<String>>,
 }
 
 /// For whom and from when on a second factor is insisted on.

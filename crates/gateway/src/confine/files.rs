@@ -142,6 +142,9 @@ impl Paths {
         // It cannot be allowed before it is there. If it cannot be made, writing to it says so.
         drop(fs::create_dir_all(&settings.state));
         paths.allow(&settings.state, Right::Keep);
+        if let Some(file) = &settings.leaked_passwords {
+            paths.around(file, Right::Read);
+        }
         if let Some(file) = &settings.log.fail2ban {
             paths.around(file, Right::Append);
         }

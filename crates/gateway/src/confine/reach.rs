@@ -62,6 +62,10 @@ impl World for Reach {
         System.read(path)
     }
 
+    fn beginning(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
+        System.beginning(path, bytes)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         System.variable(name)
     }

@@ -6,14 +6,15 @@ use futures_util::future::BoxFuture;
 use gateway_ledger::{Account, Full, Limits, Presence};
 use gateway_n8n::{Attempt, Outcome, Surface};
 use gateway_policy::{
-    Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason, Timestamp,
+    Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason, Timestamp, Weighed,
 };
 use gateway_proxy::{AtOnce, Case, Rules, Warden, Whose};
 use gateway_telemetry::{PasswordLeaked, SignInFailed, SignInSucceeded, WouldRefuse};
 use http::HeaderValue;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
-use super::Guard;
+use super::{Guard, passwords::Scales};
 
 impl Guard {
     /// Whether somebody has signed in with this device.
@@ -192,6 +193,15 @@ impl Warden for Guard {
         if self.tells_clients_apart(client, &rules.policy) {
             self.0.ledger.session(client, self.now());
         }
+    }
+
+    fn weigh(
+        &self,
+        password: Zeroizing<String>,
+        hints: Vec<Zeroizing<String>>,
+    ) -> BoxFuture<'static, Weighed> {
+        let leaked = self.0.leaked.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Scales { leaked, telemetry: self.0.telemetry.clone() }.weigh(password, hints)
     }
 
     fn now(&self) -> Timestamp {

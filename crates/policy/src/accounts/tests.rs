@@ -9,7 +9,7 @@ const LINE: Source = Source::Default;
 fn insisting(from: Option<i64>) -> Policy {
     let except = vec!["u9".to_owned()];
     let second_factor = Some(SecondFactor { from: from.map(Timestamp), except, source: LINE });
-    Policy { accounts: Accounts { second_factor }, ..policy() }
+    Policy { accounts: Accounts { second_factor, ..Accounts::default() }, ..policy() }
 }
 
 fn session(user: &str, used_mfa: bool) -> Session {

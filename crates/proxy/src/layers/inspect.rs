@@ -3,6 +3,7 @@
 //! the same bytes, which reach n8n as they came.
 
 mod form;
+mod password;
 mod read;
 
 use bytes::Bytes;
@@ -71,12 +72,13 @@ impl<W: Warden, S> Inspect<W, S> {
             form::key(&self.warden, attempt, request.headers(), exchange);
         }
         // How much is read at most of what anybody asks about.
-        let limits = [form::limit(permit)];
+        let limits = [form::limit(permit), password::limit(permit)];
         let Some(limit) = limits.into_iter().flatten().max() else {
             return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
         };
         let body = read::whole(request.body_mut(), limit, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
+        password::ask(&self.warden, permit, request.headers(), &body, exchange).await?;
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await
     }
 }

@@ -52,6 +52,7 @@ where
             let mut response = match outcome {
                 Ok(Ok(response)) => response,
                 Ok(Err(Failure::Refused(refusal))) => refused(refusal, &exchange),
+                Ok(Err(Failure::Explained(refusal, why))) => explained(refusal, &why, &exchange),
                 Ok(Err(Failure::Limited(refusal, spent))) => limited(refusal, &spent, &exchange),
                 Ok(Err(Failure::Faulty(fault, why))) => faulty(fault, &*why, &exchange),
                 Err(panic) => panicked(&*panic, &exchange),
@@ -66,7 +67,8 @@ where
     }
 }
 
-fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
+/// Takes a refusal down and says it.
+fn told(refusal: Refusal, exchange: &Arc<Exchange>) {
     let Refusal { reason, surface, source, offence: _ } = refusal;
     let surface = surface.or_else(|| exchange.surface());
     exchange.located(surface);
@@ -78,6 +80,11 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
         reason,
         rule: source.map(|source| source.to_string()),
     });
+}
+
+fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
+    told(refusal, exchange);
+    let reason = refusal.reason;
     let mut response = match reason.as_n8n() {
         Some(json) => page::as_n8n(reason.status(), json, exchange),
         None => page::answer(reason.status(), reason.text(), exchange),
@@ -102,6 +109,15 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Says why where n8n would: its editor shows the message in the form that was sent.
+fn explained(refusal: Refusal, why: &str, exchange: &Arc<Exchange>) -> Response<Answer> {
+    told(refusal, exchange);
+    let status = refusal.reason.status();
+    // Written by us: nothing in it has to be escaped.
+    let json = format!("{{\"code\":{},\"message\":\"{why}\"}}", status.as_u16());
+    page::as_n8n(status, &json, exchange)
 }
 
 /// Says when to come again: never at once, and not everybody at the same moment.

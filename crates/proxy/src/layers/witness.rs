@@ -86,15 +86,13 @@ impl<W: Warden, S> Witness<W, S> {
         served: Result<Response<Answer>, Failure>,
         exchange: &Arc<Exchange>,
     ) -> Result<Response<Answer>, Failure> {
-        let refused = match &served {
-            Err(Failure::Refused(refusal) | Failure::Limited(refusal, _)) => refusal.offence,
-            Ok(_) | Err(Failure::Faulty(..)) => None,
-        };
+        let refusal = served.as_ref().err().and_then(Failure::refusal);
+        let refused = refusal.and_then(|refusal| refusal.offence);
         // What the path alone tells weighs more than what it was refused for.
         let offence = exchange.offence().or(refused);
         if let Some(offence) = offence {
             let mut case = exchange.case();
-            if let Err(Failure::Refused(refusal) | Failure::Limited(refusal, _)) = &served {
+            if let Some(refusal) = refusal {
                 case.surface = refusal.surface.or(case.surface);
             }
             self.warden.offended(&case, offence, &exchange.rules);

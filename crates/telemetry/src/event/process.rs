@@ -46,6 +46,21 @@ impl Event for OutOfReach {
     }
 }
 
+/// The list of passwords that have leaked could not be read, so that a new one was not looked up.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeakedPasswordsUnread {
+    /// Why not.
+    pub error: String,
+}
+
+impl Event for LeakedPasswordsUnread {
+    const NAME: &'static str = event::LEAKED_PASSWORDS_UNREAD;
+
+    fn level(&self) -> Level {
+        Level::Error
+    }
+}
+
 /// Another process takes over.
 #[derive(Clone, Debug, Serialize)]
 pub struct HandedOver {

@@ -1,11 +1,11 @@
 //! Forms to sign in with. Whose account is tried has a budget of its own, wherever it is tried from.
 
-use gateway_n8n::{Attempt, FORM_LIMIT, account};
-use gateway_policy::{Mode, Per, Permit, Reason};
+use gateway_n8n::{Attempt, FORM_LIMIT, UnreadableForm, account};
+use gateway_policy::{Per, Permit, Reason};
 use http::HeaderMap;
 
 use super::super::{
-    budget::{charge, would_refuse},
+    budget::{charge, is_dry, would_refuse},
     device,
 };
 use crate::{Exchange, Failure, Warden, Whose};
@@ -40,7 +40,7 @@ pub(super) fn ask<W: Warden>(
     if form.len() > FORM_LIMIT {
         return Err(Reason::BodyTooLarge.into());
     }
-    tried(warden, attempt, field, headers, form, exchange)?;
+    tried(warden, field, headers, form, exchange)?;
     let limits = permit.limits().iter().filter(|limit| limit.per == Per::Account);
     let case = exchange.case();
     for (limit, account) in limits.zip(std::iter::repeat(case.account)) {
@@ -54,10 +54,19 @@ pub(super) fn ask<W: Warden>(
     Ok(())
 }
 
+/// What follows from a form that n8n could read otherwise, or not at all.
+pub(super) fn unreadable(why: UnreadableForm, exchange: &Exchange) -> Result<(), Failure> {
+    if is_dry(&exchange.rules) {
+        would_refuse(exchange, Reason::UnreadableForm, Some(why.to_string()));
+        return Ok(());
+    }
+    tracing::debug!(%why, "form");
+    Err(Reason::UnreadableForm.into())
+}
+
 /// Takes down whose account is tried, and whether whoever tries has signed in to it before.
 fn tried<W: Warden>(
     warden: &W,
-    attempt: Attempt,
     field: &'static str,
     headers: &HeaderMap,
     form: &[u8],
@@ -65,14 +74,7 @@ fn tried<W: Warden>(
 ) -> Result<(), Failure> {
     let name = match account(headers, form, field) {
         Ok(name) => name,
-        Err(why) if exchange.rules.policy.mode == Mode::DryRun => {
-            would_refuse(exchange, Reason::UnreadableForm, Some(why.to_string()));
-            return Ok(());
-        }
-        Err(why) => {
-            tracing::debug!(attempt = attempt.name(), %why, "form");
-            return Err(Reason::UnreadableForm.into());
-        }
+        Err(why) => return unreadable(why, exchange),
     };
     let account = warden.account(name.expose());
     let device = device::cookie(headers);
