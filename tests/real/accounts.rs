@@ -71,7 +71,7 @@ async fn claimed(browser: &Browser) {
     for (password, told) in [
         ("Short1-Pass", "Password must have at least 12 characters."),
         (LEAKED, "This password is known from a data leak."),
-        ("Olive-Owner-1", "This password is too easy to guess."),
+        ("Password1234", "This password is too easy to guess."),
     ] {
         step(told);
         browser.type_into("input[name=password]", password).await;
