@@ -150,3 +150,44 @@ async fn weak_passwords_are_set_nowhere() {
     assert!(log.iter().any(|it| it["event"] == "leaked_passwords_unread"));
     assert!(!log.iter().any(|it| it.to_string().contains("Horse")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn accounts_are_made_from_where_and_for_whom_the_policy_says() {
+    const HOME: &str = "198.51.100.7";
+    let asked = "\
+networks: { team: [192.0.2.0/24], home: [198.51.100.0/24] }
+accounts:
+  owner_setup: home
+  invitations: nobody
+  sign_up: anyone
+  allowed_emails: [\"*@example.com\"]
+rate_limits: { sign-in: [] }
+";
+    let policy = POLICY.replace("networks: { team: [192.0.2.0/24] }\n", asked);
+    let gateway = Gateway::start(&policy).unwrap();
+    let ask = async |from: &str, line: &str, body: Value| {
+        let mut client = gateway.client(from).await;
+        let lines = format!("{line}\ncontent-type: application/json\nx-n8n-api-key: good");
+        client.ask_with(&lines, body.to_string()).await
+    };
+    let (ours, other) = (json!({ "email": "a@EXAMPLE.com" }), json!({ "email": "a@evil.net" }));
+    for (from, line, body, status) in [
+        (HOME, "POST /rest/owner/setup", &ours, 200),
+        (HOME, "POST /rest/owner/setup", &other, 400),
+        (HOME, "GET /rest/workflows", &json!({}), 404),
+        (TEAM, "POST /rest/owner/setup", &ours, 404),
+        (TEAM, "POST /Rest/Owner/Setup/", &ours, 404),
+        (TEAM, "POST /rest/invitations", &json!([ours]), 404),
+        (TEAM, "POST /rest/forgot-password", &ours, 200),
+        (TEAM, "POST /rest/forgot-password", &other, 400),
+        (TEAM, "POST /api/v1/users", &json!([ours]), 200),
+        (TEAM, "POST /api/v1/users", &json!([ours, other]), 400),
+        (HOME, "GET /rest/resolve-signup-token", &json!({}), 400),
+        (HOME, "POST /rest/forgot-password", &ours, 404),
+    ] {
+        let answer = ask(from, line, body.clone()).await;
+        assert_eq!(answer.status, status, "{from} {line} {body}: {}", answer.body);
+    }
+    let told = ask(TEAM, "POST /rest/forgot-password", other).await.body;
+    assert_eq!(told, r#"{"code":400,"message":"This address cannot be used here."}"#);
+}

@@ -47,6 +47,10 @@ async fn accounts_are_held_to_what_the_policy_asks() {
     let policy = policy(leaked.path());
     let installation = Installation::start_with("localhost", &policy).await;
     let browser = Browser::start(&installation).await;
+    let claim = Request::post("/rest/owner/setup");
+    let stranger = installation.stranger.send_json(claim, &json!({})).await;
+    stranger.is(404).tells_nothing_of_n8n();
+    installation.gateway.event("n8n_unclaimed", |_| true).await;
     browser.shows("claimed", async |it| claimed(it).await).await;
     refused_by_hand(&installation).await;
     let secret = browser.shows("second-factor", async |it| led_to_enrol(it).await).await;
@@ -110,15 +114,12 @@ async fn refused_by_hand(installation: &Installation) {
     sign_in(&installation.team, EMAIL, STRONG).await.is(200);
 }
 
-/// Signs in with the password alone, is led to set up a second factor, does so, and works. Gives
+/// Is led to set up a second factor, does so, and works. Gives
 /// the secret.
 async fn led_to_enrol(browser: &Browser) -> String {
     step("led to enrol");
-    browser.goto("/signin").await;
-    browser.type_into("input[name=emailOrLdapLoginId]", EMAIL).await;
-    browser.type_into("input[name=password]", STRONG).await;
-    browser.click("[data-test-id=form-submit-button]").await;
     browser.until_at("/settings/personal").await;
+    browser.until_says("require you to set up 2FA").await;
     browser.click("[data-test-id=enable-mfa-button]").await;
     let secret = eventually("the secret", async || {
         let asked = browser.ask("GET", "/rest/mfa/qr").await;

@@ -2,12 +2,16 @@
 
 use std::{fmt, ops::RangeInclusive, path::PathBuf};
 
-use gateway_n8n::LONGEST_PASSWORD;
-use gateway_policy::{Accounts, PasswordRule, SecondFactor, Source};
+use gateway_n8n::{LONGEST_PASSWORD, Surface};
+use gateway_policy::{
+    Access, Accounts, AddressRule, PasswordRule, Place, SecondFactor, Source, Who,
+};
 
 use crate::{
+    access::Surroundings,
     at::{At, OneOrMany},
     de::Session,
+    grants::{Authorities, who},
     networks,
     raw::{self, Switch},
     world::unreadable,
@@ -16,12 +20,106 @@ use crate::{
 /// The length of a SHA-1 hash in digits.
 const HASH: usize = 40;
 
-/// What is asked of accounts, and the list of passwords that have leaked.
-pub(crate) fn accounts(raw: raw::Accounts, session: &Session<'_>) -> (Accounts, Option<PathBuf>) {
-    let raw::Accounts { require_mfa, password: new } = raw;
+/// The places that are opened to others than the surface they belong to: the field, and each place.
+const PLACES: [(&str, &[(Surface, &str)]); 4] = [
+    ("owner_setup", &[(Surface::SignIn, "owner/setup")]),
+    ("invitations", &[(Surface::Rest, "invitations")]),
+    (
+        "sign_up",
+        &[(Surface::SignIn, "invitations/accept"), (Surface::SignIn, "resolve-signup-token")],
+    ),
+    (
+        "password_reset",
+        &[
+            (Surface::SignIn, "forgot-password"),
+            (Surface::SignIn, "resolve-password-token"),
+            (Surface::SignIn, "change-password"),
+        ],
+    ),
+];
+
+/// What is asked of accounts, and the list of passwords that have leaked. Who may come to the
+/// places where accounts are made goes to `access`.
+pub(crate) fn accounts(
+    raw: raw::Accounts,
+    around: &Surroundings<'_>,
+    access: &mut Access,
+    authorities: &mut Authorities<'_>,
+) -> (Accounts, Option<PathBuf>) {
+    let session = around.session;
+    let raw::Accounts {
+        require_mfa,
+        password: new,
+        owner_setup,
+        invitations,
+        sign_up,
+        password_reset,
+        allowed_emails,
+    } = raw;
+    let opened = [owner_setup, invitations, sign_up, password_reset];
+    keep_to_editors(access);
+    for ((name, places), list) in PLACES.into_iter().zip(opened) {
+        let Some(At { place, value: Some(list) }) = list else { continue };
+        let Some(who) = who(place, list, around, authorities) else { continue };
+        for (surface, path) in places {
+            open(name, (*surface, path), who.clone(), place, access, session);
+        }
+    }
     let (password, leaked) = new.map_or((None, None), |it| password(it, session));
     let second_factor = require_mfa.and_then(|it| second_factor(it, session));
-    (Accounts { second_factor, password }, leaked)
+    let addresses = allowed_emails.map(|it| allowed(it, session));
+    (Accounts { second_factor, password, addresses }, leaked)
+}
+
+/// Whoever claims n8n first owns it: a surface `sign-in` that is opened to others does not open that.
+fn keep_to_editors(access: &mut Access) {
+    let editor = access.of(Surface::Editor).root();
+    let (who, source) = (editor.value.clone(), editor.source);
+    let sign_in = access.of(Surface::SignIn);
+    let written = matches!(sign_in.root().source, Source::Written(_));
+    if written && !sign_in.iter().any(|rule| rule.path == "owner/setup") {
+        let source = match source {
+            Source::Written(place) => Source::FollowsEditor(place),
+            Source::FollowsEditor(_) | Source::Default => source,
+        };
+        access.set(Surface::SignIn, "owner/setup", who, source);
+    }
+}
+
+fn open(
+    name: &str,
+    (surface, path): (Surface, &str),
+    who: Who,
+    place: Place,
+    access: &mut Access,
+    session: &Session<'_>,
+) {
+    let there = access.of(surface).iter().find(|rule| rule.path == path).map(|it| it.source);
+    if let Some(source @ Source::Written(_)) = there {
+        let message =
+            format!("`access` says who may call `{}/{path}`, too ({source})", surface.name());
+        let hint = format!("say it once: leave `accounts.{name}` or that line out");
+        session.error(place, message, Some(hint));
+    }
+    if matches!(who, Who::Anyone) && name == "owner_setup" {
+        let hint = "name the networks that you claim it from".to_owned();
+        session.warning(place, "anyone may claim an n8n that has no owner", Some(hint));
+    }
+    access.set(surface, path, who, Source::Written(place));
+}
+
+fn allowed(raw: At<OneOrMany<String>>, session: &Session<'_>) -> AddressRule {
+    let list = raw.value.map(|list| list.0).unwrap_or_default();
+    let pattern = |one: At<String>| {
+        let pattern = one.value?.trim().to_lowercase();
+        if pattern.matches('@').count() != 1 {
+            let hint = "such as `\"*@example.com\"`".to_owned();
+            session.error(one.place, format!("`{pattern}` is no pattern of addresses"), Some(hint));
+        }
+        Some(pattern)
+    };
+    let patterns = list.into_iter().filter_map(pattern).collect();
+    AddressRule { patterns, source: Source::Written(raw.place) }
 }
 
 fn password(

@@ -127,12 +127,13 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let around =
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
     let mut authorities = Authorities::new(&mut needs);
-    let access = access(who, &around, &mut authorities);
+    let mut access = access(who, &around, &mut authorities);
+    let (accounts, leaked_passwords) =
+        accounts::accounts(taken(of_accounts), &around, &mut access, &mut authorities);
     let client_cas = authorities.into_list();
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let rates = rates::rate_limits(rate_limits, &around);
-    let (accounts, leaked_passwords) = accounts::accounts(taken(of_accounts), session);
     let (bans, nftables) = bans::bans(taken(banned), &around);
     let settings = Settings {
         listen,
@@ -294,7 +295,8 @@ fn n8n_of(raw: raw::N8n, session: &Session<'_>) -> (N8n, Endpoints) {
     let webhooks = webhooks.into_iter().filter_map(|url| url.value).map(|url| url.0).collect();
     let endpoints = endpoints_of(endpoints, session);
     let readiness = format!("/{}/readiness", endpoints.segment(Root::Health));
-    (N8n { main, webhooks, readiness }, endpoints)
+    let settings = format!("/{}/settings", endpoints.segment(Root::Rest));
+    (N8n { main, webhooks, readiness, settings }, endpoints)
 }
 
 fn endpoints_of(raw: Option<At<Keyed<String>>>, session: &Session<'_>) -> Endpoints {

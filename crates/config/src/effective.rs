@@ -148,6 +148,7 @@ fn accounts(accounts: &Accounts, settings: &Settings) -> Value {
             "strength": it.strength,
             "leaked": settings.leaked_passwords,
         })),
+        "allowed_emails": accounts.addresses.as_ref().map(|it| &it.patterns),
     })
 }
 

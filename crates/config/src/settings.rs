@@ -124,6 +124,8 @@ pub struct N8n {
     pub webhooks: Vec<Backend>,
     /// The path that tells whether n8n is ready.
     pub readiness: String,
+    /// The path at which it tells strangers about itself.
+    pub settings: String,
 }
 
 /// A process of n8n.

@@ -84,6 +84,7 @@ pub(crate) fn rules(
         policy,
         upstreams,
         readiness: settings.n8n.readiness.clone(),
+        settings: settings.n8n.settings.clone(),
         timeouts: Timeouts { answer, body, stream, tunnel, ping },
         requests: AtOnce { total, per_client },
         // A browser would refuse a developer's other services on the same name for a year.

@@ -189,6 +189,7 @@ impl Control {
                     circuit: it.circuit().name().to_owned(),
                 })
                 .collect(),
+            n8n_unclaimed: self.reloader.guard().is_unclaimed(),
             certificates: certificates::all(&self.reloader, &hosts, self.clock.now()),
             connections: self.reloader.guard().load().connections.total(),
             banned: self.reloader.guard().ledger().in_jails().iter().map(|(_, count)| count).sum(),

@@ -12,7 +12,10 @@ use std::{
     fmt, io,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -57,6 +60,8 @@ struct Inner {
     excused: RwLock<HashSet<u64>>,
     /// The list of passwords that have leaked.
     leaked: RwLock<Option<PathBuf>>,
+    /// Whether n8n says that it has no owner.
+    unclaimed: AtomicBool,
 }
 
 impl fmt::Debug for Guard {
@@ -101,6 +106,7 @@ impl Guard {
             changed: watch::Sender::new(0),
             excused: RwLock::default(),
             leaked: RwLock::default(),
+            unclaimed: AtomicBool::new(false),
         }));
         guard.has_changed();
         Ok(guard)
@@ -163,6 +169,17 @@ impl Guard {
         for gone in self.0.limiters.adopt(&policy.limits) {
             self.0.telemetry.metrics.forget_rate_limit(&gone);
         }
+    }
+
+    /// Takes down whether n8n has no owner.
+    pub(crate) fn unclaimed(&self, unclaimed: bool) {
+        self.0.unclaimed.store(unclaimed, Ordering::Relaxed);
+        self.0.telemetry.metrics.unclaimed(unclaimed);
+    }
+
+    /// Whether n8n has no owner, as far as it has said.
+    pub(crate) fn is_unclaimed(&self) -> bool {
+        self.0.unclaimed.load(Ordering::Relaxed)
     }
 
     /// The addresses of this machine and of its default gateway.

@@ -8,6 +8,7 @@ mod admin;
 mod assembly;
 mod build;
 mod certificates;
+mod claimed;
 pub mod cli;
 mod confine;
 mod control;

@@ -23,6 +23,7 @@ use crate::{
     Assembly, Reloader,
     acme::OwnListener,
     admin::{self, Desk, Socket},
+    claimed::watch_owner,
     confine::{Confinement, Grounds, Reach, confine},
     control::{Because, Control, Order, watch_health},
     guard::Writing,
@@ -281,6 +282,9 @@ fn attend(
         local,
     };
     tasks.spawn(admin::serve(socket, desk, leave.clone(), tasks.clone()));
+    let owner =
+        watch_owner(reloader.rules(), reloader.guard().clone(), telemetry.clone(), stop.clone());
+    tasks.spawn(owner);
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
     tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, retire.clone()));
     (to_do, answers)

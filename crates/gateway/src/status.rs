@@ -16,6 +16,8 @@ pub(crate) struct Status {
     pub(crate) hardening: Confinement,
     pub(crate) policy: PolicyStatus,
     pub(crate) n8n: Vec<UpstreamStatus>,
+    /// Whether n8n has no owner: whoever comes first owns it.
+    pub(crate) n8n_unclaimed: bool,
     pub(crate) certificates: Vec<CertificateStatus>,
     pub(crate) connections: usize,
     /// Addresses and networks.

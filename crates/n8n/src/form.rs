@@ -107,6 +107,23 @@ pub fn texts(
     fields.iter().map(found).map(missing).collect()
 }
 
+/// A body of JSON.
+pub(crate) fn json_value(
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<serde_json::Value, UnreadableForm> {
+    let Kind::Json = media_type(headers)? else { return Err(UnreadableForm::Type) };
+    let text = decoded(headers, body)?;
+    let text = std::str::from_utf8(&text).map_err(|_| UnreadableForm::Syntax)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    serde_json::from_str(text).map_err(|_| UnreadableForm::Syntax)
+}
+
+/// A text without what `String.prototype.trim` takes from its ends.
+pub(crate) fn trimmed(text: &str) -> &str {
+    text.trim_matches(is_trimmed)
+}
+
 enum Kind {
     Json,
     Urlencoded,
@@ -190,7 +207,7 @@ fn urlencoded(text: &str, field: &str) -> Result<Zeroizing<String>, UnreadableFo
 
 /// As n8n looks it up: `String.prototype.trim`, then `toLowerCase`.
 fn normalised(name: &str) -> Option<Account> {
-    let name = name.trim_matches(is_trimmed);
+    let name = trimmed(name);
     let fits = !name.is_empty() && name.encode_utf16().count() <= LONGEST;
     fits.then(|| Account(Zeroizing::new(name.to_lowercase())))
 }

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod attempt;
 mod classify;
 mod endpoints;
@@ -19,6 +20,7 @@ mod session;
 mod surface;
 mod suspicion;
 
+pub use address::AddressForm;
 pub use attempt::{Answered, Attempt, Outcome, could_show_session};
 pub use classify::{Ambiguity, Located, Surfaces};
 pub use endpoints::{EndpointError, Endpoints, Root};

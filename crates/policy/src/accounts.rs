@@ -1,10 +1,16 @@
 //! What is asked of accounts and of their sessions.
 
+mod address;
 mod password;
 
-use gateway_n8n::{Claims, Located, PasswordForm, Session, Worth, leads_editor, worth};
+use gateway_n8n::{
+    AddressForm, Claims, Located, PasswordForm, Session, Worth, leads_editor, worth,
+};
 
-pub use self::password::{PasswordRule, Weakness, Weighed};
+pub use self::{
+    address::AddressRule,
+    password::{PasswordRule, Weakness, Weighed},
+};
 use crate::{Question, Reason, Refusal, Source, Step, Steps, Timestamp};
 
 /// What is asked of accounts and of their sessions.
@@ -14,6 +20,8 @@ pub struct Accounts {
     pub second_factor: Option<SecondFactor>,
     /// What a new password has to be.
     pub password: Option<PasswordRule>,
+    /// Which addresses may get an account; nothing if all may.
+    pub addresses: Option<AddressRule>,
 }
 
 /// That a second factor is insisted on.
@@ -77,6 +85,23 @@ impl Accounts {
         steps.note(|| Step {
             asked: "password",
             found: "a new one is looked at".to_owned(),
+            source: Some(rule.source),
+        });
+        Some(form)
+    }
+
+    /// The form that is sent, if it names addresses that have to be looked at.
+    pub(crate) fn named_addresses(
+        &self,
+        question: Question<'_>,
+        located: Located<'_>,
+        steps: &mut impl Steps,
+    ) -> Option<&'static AddressForm> {
+        let rule = self.addresses.as_ref()?;
+        let form = AddressForm::of(&located, &question.head.method)?;
+        steps.note(|| Step {
+            asked: "address",
+            found: format!("has to be one of {}", rule.patterns.join(", ")),
             source: Some(rule.source),
         });
         Some(form)

@@ -193,6 +193,7 @@ impl Policy {
             session,
             offence,
             would,
+            addresses: self.accounts.named_addresses(question, located, steps),
             new_password: self.accounts.new_password(question, located, steps),
             leads: consequence.leads && enforced,
             withheld: consequence.withheld && enforced,

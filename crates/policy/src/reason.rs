@@ -69,6 +69,8 @@ pub enum Reason {
     BadSession,
     /// The new password is weaker than the policy asks.
     WeakPassword,
+    /// The policy allows no account for such an address.
+    ForeignAddress,
 }
 
 /// How loud a refusal is in the log.
@@ -114,7 +116,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 30] = [
+static TABLE: [Row; 31] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -145,6 +147,7 @@ static TABLE: [Row; 30] = [
     row(Reason::NoSecondFactor, "no_second_factor", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "A second factor is needed here."),
     row(Reason::BadSession, "bad_session", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "Sign in again."),
     row(Reason::WeakPassword, "weak_password", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The password is too weak."),
+    row(Reason::ForeignAddress, "foreign_address", StatusCode::BAD_REQUEST, Level::Warn, Held::Nothing, "This address cannot be used here."),
 ];
 
 impl Reason {

@@ -18,6 +18,8 @@ pub struct Rules {
     pub upstreams: Upstreams,
     /// The path that tells whether a process of n8n is ready.
     pub readiness: String,
+    /// The path at which n8n tells strangers about itself.
+    pub settings: String,
     /// How long to wait.
     pub timeouts: Timeouts,
     /// How many requests may be under way.

@@ -14,7 +14,9 @@ pub use guard::{
     Banned, ConnectionCut, MemoryPressure, NftablesFailed, Offended, PasswordLeaked, SignInFailed,
     SignInSucceeded, StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
 };
-pub use process::{Confined, HandedOver, LeakedPasswordsUnread, OutOfReach, UpgradeFailed};
+pub use process::{
+    Claimed, Confined, HandedOver, LeakedPasswordsUnread, OutOfReach, Unclaimed, UpgradeFailed,
+};
 
 use gateway_policy::Reason;
 use serde::Serialize;

@@ -15,12 +15,12 @@ use std::{path::PathBuf, sync::Arc};
 
 pub use event::{
     Banned, CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
-    CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary, Confined,
-    ConnectionCut, Event, HandedOver, LeakedPasswordsUnread, MemoryPressure, NameNotResolved,
-    NftablesFailed, Offended, OutOfReach, Panicked, PasswordLeaked, PolicyWarning, Refused, Reload,
-    ReloadOutcome, SignInFailed, SignInSucceeded, Started, StateRecovered, StateWriteFailed,
-    Stopped, Stopping, TunnelClosed, Unbanned, UpgradeFailed, UpstreamDown, UpstreamFault,
-    UpstreamUp, WouldBan, WouldRefuse,
+    CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary, Claimed,
+    Confined, ConnectionCut, Event, HandedOver, LeakedPasswordsUnread, MemoryPressure,
+    NameNotResolved, NftablesFailed, Offended, OutOfReach, Panicked, PasswordLeaked, PolicyWarning,
+    Refused, Reload, ReloadOutcome, SignInFailed, SignInSucceeded, Started, StateRecovered,
+    StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned, Unclaimed, UpgradeFailed,
+    UpstreamDown, UpstreamFault, UpstreamUp, WouldBan, WouldRefuse,
 };
 pub use fail2ban::Fail2ban;
 use fail2ban::Fail2banLog;

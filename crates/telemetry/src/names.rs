@@ -137,6 +137,11 @@ pub mod metric {
         "gateway_tasks_alive",
         "Tasks in all runtimes now. It follows the open connections and requests.",
     );
+    /// Gauge.
+    pub const N8N_UNCLAIMED: Name = (
+        "gateway_n8n_unclaimed",
+        "1 while n8n has no owner: whoever comes first owns it. 0 if it has one, or was not asked yet.",
+    );
     /// Gauge by kind.
     pub const LEDGER_KEYS: Name = (
         "gateway_ledger_keys",
@@ -208,6 +213,10 @@ pub mod event {
     pub const OUT_OF_REACH: &str = "out_of_reach";
     /// The list of passwords that have leaked could not be read.
     pub const LEAKED_PASSWORDS_UNREAD: &str = "leaked_passwords_unread";
+    /// n8n has no owner: whoever comes first owns it.
+    pub const N8N_UNCLAIMED: &str = "n8n_unclaimed";
+    /// n8n has an owner.
+    pub const N8N_CLAIMED: &str = "n8n_claimed";
     /// Another process has taken over.
     pub const HANDED_OVER: &str = "handed_over";
     /// Another process could not take over.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Switch;
+use super::{Grant, Switch};
 use crate::{
     at::{At, OneOrMany},
     text::Day,
@@ -19,6 +19,18 @@ pub(crate) struct Accounts {
     /// What a new password has to be, besides n8n's own rule (8 to 64 characters, a number, an
     /// upper-case letter). Whoever chooses a weaker one reads why in n8n's form.
     pub(crate) password: Option<At<Password>>,
+    /// Who may claim an n8n that has no owner yet, as in `access`. Default: the editor's networks.
+    pub(crate) owner_setup: Option<At<OneOrMany<Grant>>>,
+    /// Who may invite others, in the editor. Default: whoever may reach the editor.
+    pub(crate) invitations: Option<At<OneOrMany<Grant>>>,
+    /// Who may accept an invitation. Default: whoever may sign in.
+    pub(crate) sign_up: Option<At<OneOrMany<Grant>>>,
+    /// Who may ask for a mail that resets a password, and follow it. Default: whoever may sign in.
+    pub(crate) password_reset: Option<At<OneOrMany<Grant>>>,
+    /// The addresses that an account may have, with `*` for anything: `"*@example.com"`. Looked at
+    /// wherever one is named: by the owner's set-up, an invitation, a change, a mail that resets a
+    /// password. Default: any.
+    pub(crate) allowed_emails: Option<At<OneOrMany<String>>>,
 }
 
 /// What a new password has to be.

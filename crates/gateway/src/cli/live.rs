@@ -19,7 +19,7 @@ pub(super) fn status(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
         say(&describe(&status, SystemClock.now()));
     }
     let certificates = status.certificates.iter().all(|it| it.warnings.is_empty());
-    let fine = status.n8n.iter().all(|it| it.up) && certificates;
+    let fine = status.n8n.iter().all(|it| it.up) && certificates && !status.n8n_unclaimed;
     Ok(if fine { Exit::Success } else { Exit::Failure })
 }
 
@@ -32,6 +32,9 @@ fn describe(status: &Status, now: i64) -> String {
         let up = if upstream.up { "up" } else { "DOWN" };
         let shut = if upstream.circuit == "closed" { "" } else { ", requests are refused at once" };
         lines.push(format!("n8n          {} {up}{shut}", upstream.url));
+    }
+    if status.n8n_unclaimed {
+        lines.push("             HAS NO OWNER: whoever opens /setup first owns it".to_owned());
     }
     for certificate in &status.certificates {
         lines.extend(certs::describe(certificate, now));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_n8n::{Attempt, Lifetime, PasswordForm, Process, Surface};
+use gateway_n8n::{AddressForm, Attempt, Lifetime, PasswordForm, Process, Surface};
 use http::HeaderValue;
 
 use crate::{Client, Limit, Offence, Reason, Source};
@@ -22,6 +22,7 @@ pub struct Permit {
     pub(super) offence: Option<Offence>,
     pub(super) would: Option<Refusal>,
     pub(super) new_password: Option<&'static PasswordForm>,
+    pub(super) addresses: Option<&'static AddressForm>,
     pub(super) leads: bool,
     pub(super) withheld: bool,
 }
@@ -118,7 +119,7 @@ impl Permit {
     /// Whether anybody asks about more than its head: about its body, or about n8n's answer.
     #[must_use]
     pub fn is_asked_about(&self) -> bool {
-        self.attempt.is_some() || self.new_password.is_some()
+        self.attempt.is_some() || self.new_password.is_some() || self.addresses.is_some()
     }
 
     /// Whether 200 or 304 in answer shows that n8n took the client's session for good.
@@ -137,6 +138,12 @@ impl Permit {
     #[must_use]
     pub fn new_password(&self) -> Option<&'static PasswordForm> {
         self.new_password
+    }
+
+    /// The form that is sent, if it names addresses that have to be looked at.
+    #[must_use]
+    pub fn addresses(&self) -> Option<&'static AddressForm> {
+        self.addresses
     }
 
     /// Whether its answer has to tell the editor that a second factor is insisted on.

@@ -2,6 +2,7 @@
 //! as it comes; one that is asked about is read once, within a limit, and every question is asked of
 //! the same bytes, which reach n8n as they came.
 
+mod address;
 mod form;
 mod password;
 mod read;
@@ -72,12 +73,13 @@ impl<W: Warden, S> Inspect<W, S> {
             form::key(&self.warden, attempt, request.headers(), exchange);
         }
         // How much is read at most of what anybody asks about.
-        let limits = [form::limit(permit), password::limit(permit)];
+        let limits = [form::limit(permit), password::limit(permit), address::limit(permit)];
         let Some(limit) = limits.into_iter().flatten().max() else {
             return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
         };
         let body = read::whole(request.body_mut(), limit, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
+        address::ask(permit, request.headers(), &body, exchange)?;
         password::ask(&self.warden, permit, request.headers(), &body, exchange).await?;
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await
     }

@@ -61,6 +61,26 @@ impl Event for LeakedPasswordsUnread {
     }
 }
 
+/// n8n has no owner: whoever comes first owns it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unclaimed {}
+
+impl Event for Unclaimed {
+    const NAME: &'static str = event::N8N_UNCLAIMED;
+
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+}
+
+/// n8n has an owner.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claimed {}
+
+impl Event for Claimed {
+    const NAME: &'static str = event::N8N_CLAIMED;
+}
+
 /// Another process takes over.
 #[derive(Clone, Debug, Serialize)]
 pub struct HandedOver {

@@ -1,9 +1,9 @@
 //! What is counted of limits, offences, bans and sign-ins.
 
 use gateway_policy::{Jail, Reason};
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::{Metrics, counter, counters, gauges};
+use super::{Metrics, counter, counters, gauge, gauges};
 use crate::names::{label, metric};
 
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(super) struct Guarded {
     sign_ins: IntCounterVec,
     state_write_failures: IntCounter,
     ledger_keys: IntGaugeVec,
+    unclaimed: IntGauge,
 }
 
 impl Guarded {
@@ -37,6 +38,7 @@ impl Guarded {
             jail_banned: counters(registry, metric::JAIL_BANNED, &[label::JAIL])?,
             jail_would_ban: counters(registry, metric::JAIL_WOULD_BAN, &[label::JAIL])?,
             sign_ins: counters(registry, metric::SIGN_INS, &[label::OUTCOME])?,
+            unclaimed: gauge(registry, metric::N8N_UNCLAIMED)?,
             ledger_keys: gauges(registry, metric::LEDGER_KEYS, &[label::KIND])?,
             state_write_failures: counter(registry, metric::STATE_WRITE_FAILURES)?,
         };
@@ -98,6 +100,11 @@ impl Metrics {
     pub fn ledger(&self, kind: &'static str, keys: usize) {
         let keys = i64::try_from(keys).unwrap_or(i64::MAX);
         self.guard.ledger_keys.with_label_values(&[kind]).set(keys);
+    }
+
+    /// Says whether n8n has no owner.
+    pub fn unclaimed(&self, unclaimed: bool) {
+        self.guard.unclaimed.set(i64::from(unclaimed));
     }
 
     pub(crate) fn state_write_failed(&self) {
