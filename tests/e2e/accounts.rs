@@ -188,6 +188,7 @@ rate_limits: { sign-in: [] }
         let answer = ask(from, line, body.clone()).await;
         assert_eq!(answer.status, status, "{from} {line} {body}: {}", answer.body);
     }
+    tokio::time::advance(std::time::Duration::from_hours(1)).await;
     let told = ask(TEAM, "POST /rest/forgot-password", other).await.body;
     assert_eq!(told, r#"{"code":400,"message":"This address cannot be used here."}"#);
 }
