@@ -136,7 +136,7 @@ async fn led_to_enrol(browser: &Browser) -> String {
     browser.type_into("input[name=emailOrLdapLoginId]", EMAIL).await;
     browser.type_into("input[name=password]", STRONG).await;
     browser.click("[data-test-id=form-submit-button]").await;
-    browser.type_into("input[placeholder]", &code(&secret, now())).await;
+    browser.type_into("input[placeholder='e.g. 123456']", &code(&secret, now())).await;
     browser.until_at("/home/workflows").await;
     secret
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Change, Store, StoreError};
+use crate::{Change, Ended, Store, StoreError};
 
 /// How long to wait before a store that failed is tried again.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
@@ -32,17 +32,26 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry(u64);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Ban(IpNet),
     Past(IpNet),
     Visitor(IpAddr),
+    Session(u64),
+    Ended(Ended),
 }
 
 impl Change {
     /// Whether something is no more.
     fn is_end(&self) -> bool {
-        matches!(self, Self::Ban(_, None) | Self::Past(_, None) | Self::Visitor(_, None))
+        matches!(
+            self,
+            Self::Ban(_, None)
+                | Self::Past(_, None)
+                | Self::Visitor(_, None)
+                | Self::Session(_, None)
+                | Self::Ended(_, None)
+        )
     }
 
     fn subject(&self) -> Subject {
@@ -50,6 +59,8 @@ impl Change {
             Self::Ban(net, _) => Subject::Ban(*net),
             Self::Past(client, _) => Subject::Past(*client),
             Self::Visitor(client, _) => Subject::Visitor(*client),
+            Self::Session(token, _) => Subject::Session(*token),
+            Self::Ended(ended, _) => Subject::Ended(ended.clone()),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Everything that is remembered of clients, and how it is asked for.
 //!
-//! Locks are taken in this order: offenders, sheet, known, journal.
+//! Locks are taken in this order: offenders, sheet, known, sessions, journal.
 
 mod keeping;
 mod people;
+mod sessions;
 
 use std::{
     cmp::Reverse,
@@ -28,6 +29,7 @@ use crate::{
     journal::Journal,
     known::Known,
     offenders::{NOTES, OFFENDERS, Offenders},
+    sessions::Sessions,
     sheet::Sheet,
 };
 
@@ -49,6 +51,7 @@ pub struct Ledger {
     any: AtomicBool,
     offenders: Mutex<Offenders>,
     known: RwLock<Known>,
+    sessions: RwLock<Sessions>,
     turned_away: Mutex<LruCache<IpNet, VecDeque<u64>, RandomState>>,
     /// When it was swept last, by both clocks.
     swept: Mutex<Option<(Timestamp, Instant)>>,
@@ -93,6 +96,7 @@ impl Ledger {
             any: AtomicBool::new(false),
             offenders: Mutex::new(Offenders::new(OFFENDERS, NOTES)),
             known: RwLock::default(),
+            sessions: RwLock::default(),
             turned_away: Mutex::new(LruCache::unbounded_with_hasher(RandomState::new())),
             swept: Mutex::default(),
             journal: Journal::default(),
@@ -109,6 +113,10 @@ impl Ledger {
 
     fn known(&self) -> RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sessions(&self) -> RwLockReadGuard<'_, Sessions> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known_mut(&self) -> RwLockWriteGuard<'_, Known> {

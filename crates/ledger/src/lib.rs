@@ -13,6 +13,7 @@ mod ledger;
 mod limiter;
 mod offenders;
 mod presence;
+mod sessions;
 mod sheet;
 mod store;
 
@@ -23,5 +24,6 @@ pub use ledger::{Ledger, Noted, net_of};
 pub use limiter::{KEYS, Limiter, Spent};
 pub use offenders::{NOTES, OFFENDERS};
 pub use presence::{Crowd, Full, Limits, Presence};
+pub use sessions::{Ended, Sitting};
 pub use sheet::{BANS, Banned, ByHand, TOLD};
 pub use store::{Change, Sqlite, Store, StoreError};

@@ -5,12 +5,12 @@ mod sqlite;
 
 use std::net::IpAddr;
 
-use gateway_policy::Past;
+use gateway_policy::{Past, Timestamp};
 use ipnet::IpNet;
 
 pub use sqlite::Sqlite;
 
-use crate::{Banned, Visitor};
+use crate::{Banned, Ended, Sitting, Visitor};
 
 /// What a store keeps, and what has changed in it: nothing stands for what is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub enum Change {
     Past(IpNet, Option<Past>),
     /// A client that has signed in.
     Visitor(IpAddr, Option<Visitor>),
+    /// A session, by a keyed hash of its cookie.
+    Session(u64, Option<Sitting>),
+    /// Sessions that the operator has ended, and until when.
+    Ended(Ended, Option<Timestamp>),
 }
 
 /// What went wrong with a store.

@@ -1,6 +1,6 @@
 //! What outlives the process: read at the start, written as it changes.
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use gateway_policy::Timestamp;
 use gateway_telemetry::{StateRecovered, StateWriteFailed, Telemetry};
@@ -16,6 +16,9 @@ impl Ledger {
     /// now.
     pub fn restore(&self, changes: Vec<Change>, now: Timestamp) {
         let mut gone = Vec::new();
+        let is_session = |it: &Change| matches!(it, Change::Session(..) | Change::Ended(..));
+        let (of_sessions, changes): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_session);
+        self.restore_sessions(of_sessions, now);
         let mut offenders = locked(&self.offenders);
         let (mut sheet, mut known) = (self.sheet_mut(), self.known_mut());
         for change in changes {
@@ -43,10 +46,30 @@ impl Ledger {
                     let lost = known.restore(client, visitor);
                     gone.extend(lost.map(|it| Change::Visitor(it, None)));
                 }
-                Change::Ban(_, None) | Change::Past(_, None) | Change::Visitor(..) => {}
+                Change::Ban(_, None)
+                | Change::Past(_, None)
+                | Change::Visitor(..)
+                | Change::Session(..)
+                | Change::Ended(..) => {}
             }
         }
         self.any.store(sheet.len() > 0, Ordering::Release);
+        if !gone.is_empty() {
+            self.journal.post(gone);
+        }
+    }
+
+    fn restore_sessions(&self, changes: Vec<Change>, now: Timestamp) {
+        let mut gone = Vec::new();
+        for change in changes {
+            if let Change::Session(_, Some(sitting)) = &change
+                && let Some(account) = sitting.account
+            {
+                self.is_user(&sitting.user, account);
+            }
+            let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+            gone.extend(sessions.restore(change, now));
+        }
         if !gone.is_empty() {
             self.journal.post(gone);
         }
@@ -110,7 +133,10 @@ impl Ledger {
         let pasts = offenders.pasts().map(|(net, past)| Change::Past(net, Some(past.clone())));
         let visitors = known.visitors();
         let visitors = visitors.map(|(client, it)| Change::Visitor(client, Some(it.clone())));
-        bans.chain(pasts).chain(visitors).collect()
+        let sessions = self.sessions();
+        let sittings = sessions.iter().map(|(token, it)| Change::Session(token, Some(it.clone())));
+        let ended = sessions.ended().map(|(it, until)| Change::Ended(it.clone(), Some(until)));
+        bans.chain(pasts).chain(visitors).chain(sittings).chain(ended).collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! A store in one file, by SQLite: it has outlived more power failures than anything we could
 //! write.
 
+mod sessions;
+
 use std::{
     collections::VecDeque,
     fs,
@@ -124,6 +126,7 @@ impl Sqlite {
             all.extend(rows(&connection, "SELECT * FROM bans ORDER BY since", ban)?);
             all.extend(rows(&connection, "SELECT * FROM pasts", past)?);
             all.extend(rows(&connection, "SELECT * FROM visitors ORDER BY at", visitor)?);
+            all.extend(sessions::read(&connection)?);
         }
         Ok(all)
     }
@@ -154,7 +157,9 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "synchronous", "EXTRA")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    if form(&connection)? == 0 {
+    let form = form(&connection)?;
+    connection.execute_batch(sessions::TABLES)?;
+    if form == 0 {
         connection.execute_batch(TABLES)?;
         connection.pragma_update(None, "user_version", FORM)?;
     }
@@ -298,6 +303,10 @@ fn make(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> 
             let values = params![client.to_string(), address.to_string(), at.0, accounts];
             run("INSERT OR REPLACE INTO visitors VALUES (?, ?, ?, ?)", values)
         }
+        Change::Session(token, sitting) => {
+            sessions::write_session(transaction, *token, sitting.as_ref())
+        }
+        Change::Ended(ended, until) => sessions::write_ended(transaction, ended, *until),
     }
 }
 
@@ -348,6 +357,7 @@ mod tests {
             Change::Ban(net, _) => Change::Ban(net, None),
             Change::Past(client, _) => Change::Past(client, None),
             Change::Visitor(client, _) => Change::Visitor(client, None),
+            other => other,
         });
         again.write(&gone.collect::<Vec<_>>()).unwrap();
         assert_eq!(again.load().unwrap(), []);
