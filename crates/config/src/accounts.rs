@@ -1,21 +1,27 @@
 //! What is asked of accounts: the file's `accounts`.
 
-use std::{fmt, ops::RangeInclusive, path::PathBuf};
+use std::{fmt, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use gateway_n8n::{LONGEST_PASSWORD, Surface};
 use gateway_policy::{
-    Access, Accounts, AddressRule, PasswordRule, Place, SecondFactor, Source, Who,
+    Access, Accounts, AddressRule, NewNetwork, PasswordRule, Place, SecondFactor, SessionRule,
+    Source, Whereabouts, Who,
 };
 
 use crate::{
+    Needs,
     access::Surroundings,
     at::{At, OneOrMany},
     de::Session,
     grants::{Authorities, who},
     networks,
     raw::{self, Switch},
+    text::Span,
     world::unreadable,
 };
+
+/// The shortest time that a session may last: its uses are taken down by the minute.
+const SHORTEST: Duration = Duration::from_mins(5);
 
 /// The length of a SHA-1 hash in digits.
 const HASH: usize = 40;
@@ -45,10 +51,12 @@ pub(crate) fn accounts(
     around: &Surroundings<'_>,
     access: &mut Access,
     authorities: &mut Authorities<'_>,
+    needs: &mut Needs,
 ) -> (Accounts, Option<PathBuf>) {
     let session = around.session;
     let raw::Accounts {
         require_mfa,
+        sessions: lasting,
         password: new,
         owner_setup,
         invitations,
@@ -68,7 +76,8 @@ pub(crate) fn accounts(
     let (password, leaked) = new.map_or((None, None), |it| password(it, session));
     let second_factor = require_mfa.and_then(|it| second_factor(it, session));
     let addresses = allowed_emails.map(|it| allowed(it, session));
-    (Accounts { second_factor, password, addresses }, leaked)
+    let (sessions, whereabouts) = lasting.map_or((None, None), |it| sessions(it, needs, session));
+    (Accounts { second_factor, sessions, whereabouts, password, addresses }, leaked)
 }
 
 /// Whoever claims n8n first owns it: a surface `sign-in` that is opened to others does not open that.
@@ -136,6 +145,34 @@ fn password(
         source: Source::Written(raw.place),
     };
     (Some(rule), leaked)
+}
+
+fn sessions(
+    raw: At<raw::Sessions>,
+    needs: &mut Needs,
+    session: &Session<'_>,
+) -> (Option<SessionRule>, Option<Arc<dyn Whereabouts>>) {
+    let raw::Sessions { max_age, idle, new_network, database } = raw.value.unwrap_or_default();
+    let long_enough = |field: Option<At<Span>>| {
+        let At { place, value } = field?;
+        let Span(span) = value?;
+        if span < SHORTEST {
+            session.error(place, "five minutes are the least", None);
+        }
+        Some(span)
+    };
+    let rule = SessionRule {
+        max_age: long_enough(max_age),
+        idle: long_enough(idle),
+        new_network: match new_network.and_then(|it| it.value) {
+            Some(raw::NewNetwork::Allow) => NewNetwork::Allow,
+            Some(raw::NewNetwork::Refuse) => NewNetwork::Refuse,
+            Some(raw::NewNetwork::Report) | None => NewNetwork::Report,
+        },
+        source: Source::Written(raw.place),
+    };
+    let whereabouts = database.and_then(|file| networks::whereabouts(&file, needs, session));
+    (Some(rule), whereabouts)
 }
 
 fn within<T: PartialOrd + fmt::Display>(

@@ -126,11 +126,18 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let surfaces = Surfaces::new(&endpoints);
     let around =
         Surroundings { endpoints: &endpoints, surfaces: &surfaces, networks: &networks, session };
+    let mut of_sessions = Needs::default();
     let mut authorities = Authorities::new(&mut needs);
     let mut access = access(who, &around, &mut authorities);
-    let (accounts, leaked_passwords) =
-        accounts::accounts(taken(of_accounts), &around, &mut access, &mut authorities);
+    let (accounts, leaked_passwords) = accounts::accounts(
+        taken(of_accounts),
+        &around,
+        &mut access,
+        &mut authorities,
+        &mut of_sessions,
+    );
     let client_cas = authorities.into_list();
+    needs.files.extend(of_sessions.files);
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let rates = rates::rate_limits(rate_limits, &around);

@@ -7,7 +7,7 @@ use std::{
 
 use gateway_n8n::Surface;
 use gateway_policy::{
-    Accounts, Bans, Grant, Limit, Mode, PathRules, Quota, Sentence, Timestamp, Who,
+    Accounts, Bans, Grant, Limit, Mode, NewNetwork, PathRules, Quota, Sentence, Timestamp, Who,
 };
 use serde_json::{Map, Value, json};
 
@@ -141,6 +141,15 @@ fn accounts(accounts: &Accounts, settings: &Settings) -> Value {
         "require_mfa": accounts.second_factor.as_ref().map(|it| json!({
             "from": it.from.map(day),
             "except": it.except,
+        })),
+        "sessions": accounts.sessions.map(|it| json!({
+            "max_age": it.max_age.map(|it| humantime::format_duration(it).to_string()),
+            "idle": it.idle.map(|it| humantime::format_duration(it).to_string()),
+            "new_network": match it.new_network {
+                NewNetwork::Allow => "allow",
+                NewNetwork::Report => "report",
+                NewNetwork::Refuse => "refuse",
+            },
         })),
         "password": accounts.password.map(|it| json!({
             "min_length": it.min_length,

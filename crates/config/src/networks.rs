@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use gateway_policy::{Membership, Network, Place};
+use gateway_policy::{Membership, Network, Place, Whereabouts};
 use ipnet::IpNet;
 use maxminddb::{Reader, geoip2};
 
@@ -214,6 +214,22 @@ fn open(path: &At<String>, needs: &mut Needs, session: &Session<'_>) -> Option<R
             );
             None
         }
+    }
+}
+
+/// Where addresses are, by a MaxMind file.
+pub(crate) fn whereabouts(
+    path: &At<String>,
+    needs: &mut Needs,
+    session: &Session<'_>,
+) -> Option<Arc<dyn Whereabouts>> {
+    let reader = open(path, needs, session)?;
+    Some(Arc::new(Geographic { reader, belongs: Belongs::Country(Vec::new()) }))
+}
+
+impl Whereabouts for Geographic {
+    fn of(&self, address: IpAddr) -> Option<String> {
+        self.asn(address).map(|asn| format!("AS{asn}")).or_else(|| self.country(address))
     }
 }
 

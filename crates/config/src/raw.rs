@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
 
-pub(crate) use accounts::{Accounts, Password, SecondFactor};
+pub(crate) use accounts::{Accounts, NewNetwork, Password, SecondFactor, Sessions};
 pub(crate) use acme::{
     Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
 };

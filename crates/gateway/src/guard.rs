@@ -4,6 +4,7 @@
 mod limiters;
 mod own;
 mod passwords;
+mod sessions;
 mod warden;
 mod writing;
 

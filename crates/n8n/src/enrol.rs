@@ -35,9 +35,11 @@ pub static ENROLLING: [(Method, &str); 9] = [
 /// What a session is worth at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worth {
-    /// n8n asks for none there, or it is needed to sign in and to enrol.
+    /// n8n asks for none there, or it is where somebody signs in or out.
     Nothing,
-    /// A trigger looks at it if its workflow says so; everybody else calls without one.
+    /// It is asked for where a second factor is got, and where the editor asks who is signed in.
+    Enrolling,
+    /// n8n answers without one, too: its settings, triggers whose workflow asks for none.
     Optional,
     /// n8n lets nobody in without one.
     Needed,
@@ -46,7 +48,11 @@ pub enum Worth {
 /// What a session is worth at the place that is asked for.
 #[must_use]
 pub fn worth(located: &Located<'_>, method: &Method) -> Worth {
+    if leads_editor(located, method) {
+        return Worth::Optional;
+    }
     match located.surface {
+        Surface::SignIn | Surface::Rest if enrols(located, method) => Worth::Enrolling,
         Surface::Editor
         | Surface::Assets
         | Surface::PageAssets
@@ -65,7 +71,6 @@ pub fn worth(located: &Located<'_>, method: &Method) -> Worth {
         | Surface::Mcp
         | Surface::McpTest
         | Surface::Chat => Worth::Optional,
-        Surface::Rest if enrols(located, method) => Worth::Nothing,
         Surface::Rest
         | Surface::Push
         | Surface::BrowserUse
@@ -87,7 +92,8 @@ fn enrols(located: &Located<'_>, method: &Method) -> bool {
 #[must_use]
 pub fn leads_editor(located: &Located<'_>, method: &Method) -> bool {
     let settings = located.tail.trim_end_matches('/').eq_ignore_ascii_case("settings");
-    located.surface == Surface::Rest && settings && method == Method::GET
+    let asked = matches!(*method, Method::GET | Method::HEAD);
+    located.surface == Surface::Rest && settings && asked
 }
 
 /// The answer of `/rest/settings`, saying that a second factor is insisted on; nothing if it is not
@@ -113,15 +119,15 @@ mod tests {
             ("GET", "/workflow/1", Worth::Nothing),
             ("GET", "/assets/index.js", Worth::Nothing),
             ("POST", "/rest/login", Worth::Nothing),
-            ("GET", "/REST/Login/", Worth::Nothing),
+            ("GET", "/REST/Login/", Worth::Enrolling),
             ("POST", "/rest/logout", Worth::Nothing),
-            ("GET", "/rest/settings", Worth::Nothing),
-            ("HEAD", "/rest/settings", Worth::Nothing),
+            ("GET", "/rest/settings", Worth::Optional),
+            ("HEAD", "/rest/settings", Worth::Optional),
             ("POST", "/rest/settings", Worth::Needed),
-            ("GET", "/types/nodes.json", Worth::Nothing),
-            ("GET", "/rest/mfa/qr", Worth::Nothing),
+            ("GET", "/types/nodes.json", Worth::Enrolling),
+            ("GET", "/rest/mfa/qr", Worth::Enrolling),
             ("POST", "/rest/mfa/qr", Worth::Needed),
-            ("POST", "/rest/mfa/enable", Worth::Nothing),
+            ("POST", "/rest/mfa/enable", Worth::Enrolling),
             ("POST", "/rest/mfa/disable", Worth::Needed),
             ("GET", "/rest/workflows", Worth::Needed),
             ("PATCH", "/rest/me/password", Worth::Needed),

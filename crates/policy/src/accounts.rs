@@ -2,6 +2,9 @@
 
 mod address;
 mod password;
+mod session;
+
+use std::sync::Arc;
 
 use gateway_n8n::{
     AddressForm, Claims, Located, PasswordForm, Session, Worth, leads_editor, worth,
@@ -10,6 +13,7 @@ use gateway_n8n::{
 pub use self::{
     address::AddressRule,
     password::{PasswordRule, Weakness, Weighed},
+    session::{History, NewNetwork, SessionRule, Whereabouts},
 };
 use crate::{Question, Reason, Refusal, Source, Step, Steps, Timestamp};
 
@@ -18,6 +22,10 @@ use crate::{Question, Reason, Refusal, Source, Step, Steps, Timestamp};
 pub struct Accounts {
     /// Whether a second factor is insisted on.
     pub second_factor: Option<SecondFactor>,
+    /// How long a session may last, and from where it may be used.
+    pub sessions: Option<SessionRule>,
+    /// Where addresses are, if networks are told apart by more than their addresses.
+    pub whereabouts: Option<Arc<dyn Whereabouts>>,
     /// What a new password has to be.
     pub password: Option<PasswordRule>,
     /// Which addresses may get an account; nothing if all may.
@@ -42,6 +50,10 @@ pub struct Login<'q> {
     pub session: Option<&'q Session>,
     /// Whether the address that the user last signed in with is excused from a second factor.
     pub excused: bool,
+    /// Whether the operator has ended it.
+    pub revoked: bool,
+    /// What is remembered of it.
+    pub history: Option<History>,
     /// What time it is.
     pub now: Timestamp,
 }
@@ -70,7 +82,13 @@ impl Accounts {
     /// Whether a request's session has to be looked at.
     #[must_use]
     pub fn ask_for_session(&self) -> bool {
-        self.second_factor.is_some()
+        self.second_factor.is_some() || self.follow_sessions()
+    }
+
+    /// Whether what is remembered of a session counts, besides what it says itself.
+    #[must_use]
+    pub fn follow_sessions(&self) -> bool {
+        self.sessions.is_some()
     }
 
     /// The form that is sent, if it sets a password that has to be something.
@@ -114,44 +132,60 @@ impl Accounts {
         located: Located<'_>,
         steps: &mut impl Steps,
     ) -> Result<Consequence, Refusal> {
-        let Some(rule) = &self.second_factor else { return Ok(Consequence::default()) };
         let (login, method) = (question.login, &question.head.method);
         let worth = worth(&located, method);
-        let note = |steps: &mut _, found: &str| {
-            let (found, source) = (found.to_owned(), Some(rule.source));
-            Steps::note(steps, || Step { asked: "session", found, source });
-        };
-        let lacks = match login.session {
-            None | Some(Session::None) => {
-                if worth == Worth::Needed {
-                    note(steps, "one must have shown a second factor");
-                }
-                return Ok(Consequence::default());
-            }
-            Some(session) => rule.holds_for(session.claims(), login),
-        };
-        if !lacks {
+        if let (Some(rule), None, Worth::Needed) = (&self.second_factor, login.session, worth) {
+            steps.note(|| Step {
+                asked: "session",
+                found: "one must have shown a second factor".to_owned(),
+                source: Some(rule.source),
+            });
+        }
+        let Some((reason, found, source)) = self.flaw(login) else {
             return Ok(Consequence::default());
+        };
+        let lacking = matches!(reason, Reason::NoSecondFactor | Reason::BadSession);
+        let consequence = match worth {
+            Worth::Nothing => return Ok(Consequence::default()),
+            Worth::Enrolling if lacking => return Ok(Consequence::default()),
+            Worth::Optional if lacking && leads_editor(&located, method) => {
+                Ok(Consequence { leads: true, withheld: false })
+            }
+            Worth::Optional => Ok(Consequence { leads: false, withheld: true }),
+            Worth::Enrolling | Worth::Needed => {
+                Err(Refusal::new(reason, Some(located.surface), source))
+            }
+        };
+        let withheld = if consequence.is_ok() { ", so n8n does not see it" } else { "" };
+        steps.note(|| Step { asked: "session", found: format!("{found}{withheld}"), source });
+        consequence
+    }
+
+    /// What is wrong with the session that is shown: a reason, in words, and what of the policy says
+    /// so.
+    fn flaw(&self, login: Login<'_>) -> Option<(Reason, &'static str, Option<Source>)> {
+        let session = login.session.filter(|it| **it != Session::None)?;
+        if login.revoked {
+            return Some((Reason::SessionEnded, "the operator has ended it", None));
         }
-        let refuse = |reason| Refusal::new(reason, Some(located.surface), Some(rule.source));
-        match (worth, login.session) {
-            (Worth::Nothing, _) => {
-                let leads = leads_editor(&located, method);
-                Ok(Consequence { leads, ..Consequence::default() })
-            }
-            (Worth::Optional, _) => {
-                note(steps, "withheld: it has shown no second factor");
-                Ok(Consequence { withheld: true, ..Consequence::default() })
-            }
-            (Worth::Needed, Some(Session::Shown(_))) => {
-                note(steps, "has shown no second factor");
-                Err(refuse(Reason::NoSecondFactor))
-            }
-            (Worth::Needed, _) => {
-                note(steps, "n8n made no such one");
-                Err(refuse(Reason::BadSession))
-            }
+        if let (Some(rule), Some(claims)) = (&self.sessions, session.claims())
+            && let Some((reason, found)) = rule.ended(claims, login.history, login.now)
+        {
+            return Some((reason, found, Some(rule.source)));
         }
+        let rule = self.second_factor.as_ref();
+        if let (Some(rule), None) = (self.sessions, session.claims()) {
+            return Some((Reason::BadSession, "n8n made no such one", Some(rule.source)));
+        }
+        let rule = rule.filter(|rule| rule.holds_for(session.claims(), login))?;
+        Some(match session {
+            Session::Shown(_) => {
+                (Reason::NoSecondFactor, "has shown no second factor", Some(rule.source))
+            }
+            Session::Unreadable | Session::None => {
+                (Reason::BadSession, "n8n made no such one", Some(rule.source))
+            }
+        })
     }
 }
 

@@ -26,7 +26,10 @@ mod rules;
 mod source;
 
 pub use access::{Access, Admission, Grant, Who};
-pub use accounts::{Accounts, AddressRule, Login, PasswordRule, SecondFactor, Weakness, Weighed};
+pub use accounts::{
+    Accounts, AddressRule, History, Login, NewNetwork, PasswordRule, SecondFactor, SessionRule,
+    Weakness, Weighed, Whereabouts,
+};
 pub use certificate::{AuthorityId, CertificateAuthority, ClientCertificate, Shown};
 pub use client::{Cdn, Client, Clients, Trusted, canonical};
 pub use connection::{Connection, TlsInfo};

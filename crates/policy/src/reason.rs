@@ -71,6 +71,10 @@ pub enum Reason {
     WeakPassword,
     /// The policy allows no account for such an address.
     ForeignAddress,
+    /// The session is over: the operator has ended it, or the policy lets none last so long.
+    SessionEnded,
+    /// The session is used from another network than before.
+    SessionElsewhere,
 }
 
 /// How loud a refusal is in the log.
@@ -116,7 +120,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 31] = [
+static TABLE: [Row; 33] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -148,6 +152,8 @@ static TABLE: [Row; 31] = [
     row(Reason::BadSession, "bad_session", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "Sign in again."),
     row(Reason::WeakPassword, "weak_password", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The password is too weak."),
     row(Reason::ForeignAddress, "foreign_address", StatusCode::BAD_REQUEST, Level::Warn, Held::Nothing, "This address cannot be used here."),
+    row(Reason::SessionEnded, "session_ended", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "Sign in again."),
+    row(Reason::SessionElsewhere, "session_elsewhere", StatusCode::UNAUTHORIZED, Level::Warn, Held::Nothing, "Sign in again."),
 ];
 
 impl Reason {
@@ -203,7 +209,7 @@ impl Reason {
     pub fn as_n8n(self) -> Option<&'static str> {
         match self {
             Self::NoSecondFactor => Some(MFA_REQUIRED),
-            Self::BadSession => Some(UNAUTHORIZED),
+            Self::BadSession | Self::SessionEnded | Self::SessionElsewhere => Some(UNAUTHORIZED),
             _ => None,
         }
     }

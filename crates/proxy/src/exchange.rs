@@ -18,7 +18,7 @@ use gateway_telemetry::{AccessRecord, Telemetry, UpstreamFault};
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
-use crate::{Case, Fault, Rules, failure::chain};
+use crate::{Case, Fault, Rules, failure::chain, signed::Signed};
 
 /// One request and its answer. When the last holder lets go, which is when both bodies have ended
 /// or the tunnel has, the access record is written.
@@ -45,6 +45,8 @@ pub struct Exchange {
     facts: Mutex<Facts>,
     /// The cookie of the client's device, where it was looked at.
     device: OnceLock<HeaderValue>,
+    /// The session that is shown, where it was looked at.
+    signed: OnceLock<Signed>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,6 +139,7 @@ impl Exchange {
             progress: AtomicU64::new(0),
             facts: Mutex::default(),
             device: OnceLock::new(),
+            signed: OnceLock::new(),
         })
     }
 
@@ -192,6 +195,14 @@ impl Exchange {
 
     pub(crate) fn device(&self) -> Option<&HeaderValue> {
         self.device.get()
+    }
+
+    pub(crate) fn is_signed(&self, signed: Signed) {
+        drop(self.signed.set(signed));
+    }
+
+    pub(crate) fn signed(&self) -> Option<&Signed> {
+        self.signed.get()
     }
 
     /// Keeps the place that its request has been given until it ends.

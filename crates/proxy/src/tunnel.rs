@@ -7,7 +7,6 @@ mod pulse;
 
 use std::{io, sync::Arc, time::Duration};
 
-use gateway_n8n::Session;
 use gateway_policy::Question;
 use gateway_telemetry::{ConnectionKind, TunnelClosed};
 use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header, request};
@@ -24,7 +23,7 @@ use self::{
     frames::Frames,
     pulse::{PING, Pulse},
 };
-use crate::{Exchange, Live, Rules, Warden, layers::authorize::login};
+use crate::{Exchange, Live, Rules, Warden, signed::Signed};
 
 /// How long the frame under way may take to end, and the client to answer our close.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -82,11 +81,11 @@ enum Say {
 #[derive(Debug)]
 pub(crate) struct Claim {
     head: request::Parts,
-    session: Session,
+    signed: Signed,
 }
 
 impl Claim {
-    pub(crate) fn new(method: Method, uri: Uri, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(method: Method, uri: Uri, headers: &HeaderMap, warden: &impl Warden) -> Self {
         let (mut head, ()) = Request::new(()).into_parts();
         (head.method, head.uri, head.version) = (method, uri, Version::HTTP_11);
         for name in [header::HOST, header::CONNECTION, header::UPGRADE] {
@@ -95,13 +94,13 @@ impl Claim {
                 head.headers.insert(name, value.clone());
             }
         }
-        Self { head, session: Session::of(headers) }
+        Self { head, signed: Signed::of(headers, warden) }
     }
 
     fn still_stands(&self, rules: &Rules, exchange: &Exchange, warden: &impl Warden) -> bool {
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let (client, shown) = (exchange.client(), exchange.connection.shown());
-        let login = login(Some(&self.session), warden);
+        let login = self.signed.login(client, rules, warden);
         let question = Question { head: &self.head, sni, client, shown, login };
         rules.policy.decide(question).is_ok_and(|permit| permit.upgrade())
     }
@@ -210,6 +209,10 @@ impl<W: Warden> Tunnel<W> {
                     if let Some(durable) = self.warden.turns_away(&case, path, &now) {
                         durable.await;
                         return Because::Banned;
+                    }
+                    // The operator may have ended its session.
+                    if !self.claim.still_stands(&now, &self.exchange, &self.warden) {
+                        return Because::Policy;
                     }
                 }
                 () = sleep_until(pulse.last() + idle) => {

@@ -3,8 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::BoxFuture;
-use gateway_n8n::{Attempt, Outcome, Surface};
-use gateway_policy::{Client, Limit, Offence, Reason, Timestamp, Weighed};
+use gateway_n8n::{Attempt, Claims, Outcome, Surface};
+use gateway_policy::{Client, History, Limit, Offence, Reason, Timestamp, Weighed};
 use http::HeaderValue;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -42,6 +42,15 @@ pub enum Whose<'w> {
     Path(&'w str),
     /// Everybody's.
     All,
+}
+
+/// What is remembered of a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recalled {
+    /// Whether the operator has ended it.
+    pub revoked: bool,
+    /// Since when it is, and when it was used last.
+    pub history: Option<History>,
 }
 
 /// Whoever remembers clients.
@@ -107,6 +116,27 @@ pub trait Warden: Clone + Send + Sync + 'static {
         password: Zeroizing<String>,
         hints: Vec<Zeroizing<String>>,
     ) -> BoxFuture<'static, Weighed>;
+
+    /// A session's cookie as a keyed hash.
+    fn session(&self, token: &[u8]) -> u64;
+
+    /// What is remembered of a session that `client` shows.
+    fn recalls(&self, token: u64, claims: &Claims, client: Client, rules: &Rules) -> Recalled;
+
+    /// Takes down that n8n has answered a session; that it `took` it for good if nobody else would
+    /// have been answered.
+    fn session_used(&self, token: u64, claims: &Claims, took: bool, case: &Case, rules: &Rules);
+
+    /// Takes down a session that n8n gives: to somebody who signs in, or in place of the one
+    /// `before`.
+    fn session_given(
+        &self,
+        token: u64,
+        claims: &Claims,
+        before: Option<u64>,
+        case: &Case,
+        rules: &Rules,
+    );
 
     /// What time it is.
     fn now(&self) -> Timestamp;

@@ -3,6 +3,7 @@
 mod certificates;
 mod guard;
 mod process;
+mod sessions;
 
 use std::net::IpAddr;
 
@@ -17,6 +18,7 @@ pub use guard::{
 pub use process::{
     Claimed, Confined, HandedOver, LeakedPasswordsUnread, OutOfReach, Unclaimed, UpgradeFailed,
 };
+pub use sessions::{SessionMoved, SessionsEnded};
 
 use gateway_policy::Reason;
 use serde::Serialize;

@@ -18,9 +18,9 @@ pub use event::{
     CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary, Claimed,
     Confined, ConnectionCut, Event, HandedOver, LeakedPasswordsUnread, MemoryPressure,
     NameNotResolved, NftablesFailed, Offended, OutOfReach, Panicked, PasswordLeaked, PolicyWarning,
-    Refused, Reload, ReloadOutcome, SignInFailed, SignInSucceeded, Started, StateRecovered,
-    StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned, Unclaimed, UpgradeFailed,
-    UpstreamDown, UpstreamFault, UpstreamUp, WouldBan, WouldRefuse,
+    Refused, Reload, ReloadOutcome, SessionMoved, SessionsEnded, SignInFailed, SignInSucceeded,
+    Started, StateRecovered, StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned,
+    Unclaimed, UpgradeFailed, UpstreamDown, UpstreamFault, UpstreamUp, WouldBan, WouldRefuse,
 };
 pub use fail2ban::Fail2ban;
 use fail2ban::Fail2banLog;

@@ -217,6 +217,10 @@ pub mod event {
     pub const N8N_UNCLAIMED: &str = "n8n_unclaimed";
     /// n8n has an owner.
     pub const N8N_CLAIMED: &str = "n8n_claimed";
+    /// A session is used in another network than before.
+    pub const SESSION_MOVED: &str = "session_moved";
+    /// The operator has ended sessions.
+    pub const SESSIONS_ENDED: &str = "sessions_ended";
     /// Another process has taken over.
     pub const HANDED_OVER: &str = "handed_over";
     /// Another process could not take over.

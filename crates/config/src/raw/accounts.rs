@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Grant, Switch};
 use crate::{
     at::{At, OneOrMany},
-    text::Day,
+    text::{Day, Span},
 };
 
 /// What is asked of n8n's accounts, beyond what n8n itself asks.
@@ -16,6 +16,9 @@ pub(crate) struct Accounts {
     /// `true`: whoever signs in without a second factor may do nothing but set one up, where n8n's
     /// editor leads them. API keys are not asked for one. Default `false`.
     pub(crate) require_mfa: Option<At<Switch<SecondFactor>>>,
+    /// How long a session may last, and from where it may be used. Without this section none is
+    /// remembered, so that `n8n-gateway sessions` has nothing to list or end.
+    pub(crate) sessions: Option<At<Sessions>>,
     /// What a new password has to be, besides n8n's own rule (8 to 64 characters, a number, an
     /// upper-case letter). Whoever chooses a weaker one reads why in n8n's form.
     pub(crate) password: Option<At<Password>>,
@@ -31,6 +34,32 @@ pub(crate) struct Accounts {
     /// wherever one is named: by the owner's set-up, an invitation, a change, a mail that resets a
     /// password. Default: any.
     pub(crate) allowed_emails: Option<At<OneOrMany<String>>>,
+}
+
+/// How long a session may last, and from where it may be used.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sessions {
+    /// How long after its user has signed in, at least `5m`. Default: n8n's own week, which each use
+    /// in its last quarter begins anew.
+    pub(crate) max_age: Option<At<Span>>,
+    /// How long after it was used last, at least `5m`. Default: as long as it lasts.
+    pub(crate) idle: Option<At<Span>>,
+    /// What becomes of one that is used from another network: `allow`, `report` (the default: an
+    /// event), or `refuse`, and its user has to sign in again there.
+    pub(crate) new_network: Option<At<NewNetwork>>,
+    /// A MaxMind file with autonomous systems or countries, by which networks are told apart.
+    /// Default: by the first 24 bits of an IPv4 address, 48 of IPv6.
+    pub(crate) database: Option<At<String>>,
+}
+
+/// What becomes of a session that is used from another network.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum NewNetwork {
+    Allow,
+    Report,
+    Refuse,
 }
 
 /// What a new password has to be.

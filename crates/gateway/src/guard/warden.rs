@@ -4,11 +4,11 @@ use std::{sync::PoisonError, time::Duration};
 
 use futures_util::future::BoxFuture;
 use gateway_ledger::{Account, Full, Limits, Presence};
-use gateway_n8n::{Attempt, Outcome, Surface};
+use gateway_n8n::{Attempt, Claims, Outcome, Surface};
 use gateway_policy::{
     Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason, Timestamp, Weighed,
 };
-use gateway_proxy::{AtOnce, Case, Rules, Warden, Whose};
+use gateway_proxy::{AtOnce, Case, Recalled, Rules, Warden, Whose};
 use gateway_telemetry::{PasswordLeaked, SignInFailed, SignInSucceeded, WouldRefuse};
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -202,6 +202,31 @@ impl Warden for Guard {
     ) -> BoxFuture<'static, Weighed> {
         let leaked = self.0.leaked.read().unwrap_or_else(PoisonError::into_inner).clone();
         Scales { leaked, telemetry: self.0.telemetry.clone() }.weigh(password, hints)
+    }
+
+    fn session(&self, token: &[u8]) -> u64 {
+        // No account is called like this: there are no spaces in one.
+        let name = format!("session {}", String::from_utf8_lossy(token));
+        self.0.ledger.key().account(&name).0
+    }
+
+    fn recalls(&self, token: u64, claims: &Claims, client: Client, rules: &Rules) -> Recalled {
+        self.recalled(token, claims, client, &rules.policy)
+    }
+
+    fn session_used(&self, token: u64, claims: &Claims, took: bool, case: &Case, rules: &Rules) {
+        Self::session_used(self, token, claims, took, case, &rules.policy);
+    }
+
+    fn session_given(
+        &self,
+        token: u64,
+        claims: &Claims,
+        before: Option<u64>,
+        case: &Case,
+        rules: &Rules,
+    ) {
+        Self::session_given(self, token, claims, before, case, &rules.policy);
     }
 
     fn now(&self) -> Timestamp {

@@ -60,6 +60,28 @@ fn without_a_second_factor_a_session_may_only_get_one() {
 }
 
 #[test]
+fn a_session_that_is_over_gets_nowhere_but_to_sign_in() {
+    let policy = insisting(None);
+    let with = session("u1", true);
+    let login = Login { session: Some(&with), revoked: true, ..Login::default() };
+    let over = Err("session_ended");
+    for (line, expected) in [
+        ("GET /rest/users", over),
+        ("GET /rest/login", over),
+        ("POST /rest/mfa/enable", over),
+        ("GET /types/nodes.json", over),
+        ("GET /rest/push", over),
+        ("GET /rest/settings", Ok((false, true))),
+        ("POST /webhook/x", Ok((false, true))),
+        ("POST /rest/login", PASSES),
+        ("POST /rest/logout", PASSES),
+        ("GET /signin", PASSES),
+    ] {
+        assert_eq!(ask(&policy, line, login), expected, "{line}");
+    }
+}
+
+#[test]
 fn who_is_excused_and_who_comes_before_the_day_may_do_without() {
     let (someone, machine) = (session("u1", false), session("u9", false));
     for (from, now, session, excused, passes) in [
@@ -70,7 +92,8 @@ fn who_is_excused_and_who_comes_before_the_day_may_do_without() {
         (Some(100), 100, &someone, false, false),
         (Some(100), 100, &Session::Unreadable, true, false),
     ] {
-        let login = Login { session: Some(session), excused, now: Timestamp(now) };
+        let login =
+            Login { session: Some(session), excused, now: Timestamp(now), ..Login::default() };
         let decided = ask(&insisting(from), "GET /rest/users", login);
         assert_eq!(decided.is_ok(), passes, "{from:?} {now} {session:?} {excused}");
     }

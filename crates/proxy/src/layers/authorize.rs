@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use gateway_n8n::Session;
-use gateway_policy::{Login, Permit, Question, Refusal};
+use gateway_policy::{Permit, Question, Refusal};
 use http::{HeaderMap, Request};
 use tower::{Layer, layer::layer_fn};
 
 use super::{Identified, budget::would_refuse};
-use crate::{Exchange, Failure, Serve, Warden, serve::go_on};
+use crate::{Exchange, Failure, Serve, Warden, serve::go_on, signed::Signed};
 
 #[derive(Debug)]
 pub(crate) struct Authorize<W, S> {
@@ -99,10 +98,14 @@ impl<B> Permitted<B> {
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let shown = exchange.connection.shown();
         let policy = &exchange.rules.policy;
-        let session = policy.accounts.ask_for_session().then(|| Session::of(&head.headers));
-        let login = login(session.as_ref(), warden);
+        let signed = policy.accounts.ask_for_session().then(|| Signed::of(&head.headers, warden));
+        let login = signed.as_ref().map(|it| it.login(client, &exchange.rules, warden));
+        let login = login.unwrap_or_default();
         let permit = policy.decide(Question { head: &head, sni, client, shown, login })?;
         exchange.permitted(&permit);
+        if let Some(signed) = signed {
+            exchange.is_signed(signed);
+        }
         if let Some(would) = permit.would() {
             let rule = would.source.map(|source| source.to_string());
             would_refuse(&exchange, would.reason, rule);
@@ -110,11 +113,4 @@ impl<B> Permitted<B> {
         let request = Request::from_parts(head, body);
         Ok(Self { request, permit, exchange })
     }
-}
-
-/// What is known of whoever is signed in.
-pub(crate) fn login<'s>(session: Option<&'s Session>, warden: &impl Warden) -> Login<'s> {
-    let Some(session) = session else { return Login::default() };
-    let excused = session.claims().is_some_and(|claims| warden.is_excused(&claims.user));
-    Login { session: Some(session), excused, now: warden.now() }
 }

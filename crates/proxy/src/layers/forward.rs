@@ -66,8 +66,9 @@ where
 
     async fn serve(&self, permitted: Permitted<B>) -> Result<Response<Answer>, Failure> {
         let (mut request, permit, exchange) = permitted.into_parts();
-        let upgrade =
-            permit.upgrade().then(|| (Claim::of(&request), hyper::upgrade::on(&mut request)));
+        let upgrade = permit
+            .upgrade()
+            .then(|| (Claim::of(&request, &self.warden), hyper::upgrade::on(&mut request)));
         request.extensions_mut().clear();
         if request.body().size_hint().exact().is_none() {
             // hyper sends a GET's body only if it is told that there is one.
@@ -104,7 +105,7 @@ where
 
 impl Claim {
     /// What a later policy needs to decide about the tunnel again.
-    fn of<B>(request: &Request<B>) -> Self {
-        Self::new(request.method().clone(), request.uri().clone(), request.headers())
+    fn of<B>(request: &Request<B>, warden: &impl Warden) -> Self {
+        Self::new(request.method().clone(), request.uri().clone(), request.headers(), warden)
     }
 }

@@ -80,6 +80,28 @@ where
 }
 
 impl<W: Warden, S> Witness<W, S> {
+    /// Takes down what n8n made of the session that was shown, and the one that it gives.
+    fn follow(&self, response: &Response<Answer>, exchange: &Exchange) {
+        let Some(signed) = exchange.signed() else { return };
+        let (rules, status) = (&exchange.rules, response.status());
+        if !rules.policy.accounts.follow_sessions() || status.is_client_error() {
+            return;
+        }
+        let (case, shown) = (exchange.case(), signed.session.claims());
+        if let Some(claims) = shown {
+            let took = exchange.shows_session(status);
+            self.warden.session_used(signed.token, claims, took, &case, rules);
+        }
+        if let Some(token) = given_session(response.headers())
+            && let Some(claims) = claims(token)
+        {
+            let signs_in = case.attempt.is_some_and(|it| it != Attempt::SecondFactor);
+            let before = shown.filter(|_| !signs_in).map(|_| signed.token);
+            let token = self.warden.session(token);
+            self.warden.session_given(token, &claims, before, &case, rules);
+        }
+    }
+
     /// Takes down how a request ended.
     fn served(
         &self,
@@ -104,6 +126,7 @@ impl<W: Warden, S> Witness<W, S> {
         if exchange.is_webhook() && response.status().is_success() {
             self.warden.sends(exchange.client());
         }
+        self.follow(&response, exchange);
         Ok(match exchange.case().attempt {
             Some(attempt) => self.attempted(attempt, response, exchange),
             None => response,
