@@ -1,5 +1,7 @@
 //! What is asked of accounts and of their sessions.
 
+mod sessions;
+
 use gateway_testkit::{Gateway, POLICY, Response, token};
 use http::StatusCode;
 use serde_json::{Value, json};

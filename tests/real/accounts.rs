@@ -7,10 +7,11 @@ mod source;
 use std::{fs, path::Path};
 
 use hyper::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::browser::Browser;
 use crate::{
+    client::Client,
     guard::second_factor::{code, now},
     installation::Installation,
     owner::{EMAIL, Owner, sign_in},
@@ -26,6 +27,7 @@ access: {{ editor: team }}
 rate_limits: {{ sign-in: [] }}
 accounts:
   require_mfa: true
+  sessions: {{ max_age: 1h }}
   password: {{ min_length: 12, strength: 3, leaked: {} }}
 ",
         leaked.display()
@@ -62,7 +64,26 @@ async fn accounts_are_held_to_what_the_policy_asks() {
     let client = installation.team.signed_in(&signed.cookie("n8n-auth"));
     client.send(Request::get("/rest/workflows"), "").await.is(200);
     browser.stop().await;
+    ended(&installation, &client).await;
     installation.stop().await;
+}
+
+/// The operator sees who is signed in, and ends it.
+async fn ended(installation: &Installation, client: &Client) {
+    step("a session is ended");
+    client.send(Request::get("/rest/login"), "").await.is(200);
+    let gateway = &installation.gateway;
+    let listed = gateway.told(&["sessions", "list", "--json"]).await;
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let user = listed[0]["user"].as_str().unwrap().to_owned();
+    let revoked = gateway.told(&["sessions", "revoke", "--user", &user]).await;
+    assert!(revoked.status.success(), "{revoked:?}");
+    client.send(Request::get("/rest/login"), "").await.is(401);
+    client.send(Request::get("/rest/workflows"), "").await.is(401);
+    let settings = client.send(Request::get("/rest/settings"), "").await.is(200).json();
+    assert_eq!(settings["data"]["settingsMode"], "public", "as strangers see it");
+    let none = gateway.told(&["sessions", "list"]).await;
+    assert_eq!(String::from_utf8_lossy(&none.stdout).trim(), "no session is known");
 }
 
 /// Claims n8n in its own form, where weak passwords are refused.

@@ -2,6 +2,7 @@
 
 pub(crate) mod bans;
 mod certificates;
+pub(crate) mod sessions;
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -146,6 +147,9 @@ impl Desk {
         if path == "/certificates" || path.starts_with("/certificates/") {
             return self.certificates(&request, who).await;
         }
+        if path == "/sessions" || path.starts_with("/sessions/") {
+            return self.sessions(&request, who).await;
+        }
         let method = request.method();
         match (method, path) {
             (&Method::GET, "/readyz") => readiness(&self.rules.borrow().upstreams),
@@ -171,7 +175,7 @@ impl Desk {
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "metrics, healthz, readyz, status, reload, upgrade, bans, certificates, openapi.json\n",
+                "metrics, healthz, readyz, status, reload, upgrade, bans, sessions, certificates, openapi.json\n",
             ),
         }
     }

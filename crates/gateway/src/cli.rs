@@ -6,6 +6,7 @@ mod certs;
 mod check;
 mod explain;
 mod live;
+mod sessions;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -122,6 +123,11 @@ enum Command {
         #[command(subcommand)]
         command: bans::Bans,
     },
+    /// Say who is signed in to n8n; sign out.
+    Sessions {
+        #[command(subcommand)]
+        command: sessions::Sessions,
+    },
     /// Say how the certificates stand; get new ones, revoke.
     Certs {
         #[command(subcommand)]
@@ -200,6 +206,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Status { gateway, json } => live::status(&gateway, json),
         Command::Reload { gateway, force, json } => live::reload(&gateway, force, json),
         Command::Bans { command } => bans::bans(command),
+        Command::Sessions { command } => sessions::sessions(command),
         Command::Certs { command } => certs::certs(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -145,9 +145,12 @@ impl Sessions {
             changes.push(Change::Ended(ended.clone(), Some(until)));
             self.ended.insert(ended, until);
         };
-        match which {
-            Ended::One(_) => hit.iter().for_each(|(token, _, ends)| end(Ended::One(*token), *ends)),
-            Ended::User(_) | Ended::All => end(which.clone(), at),
+        // Each that is known by itself, too: n8n may have a clock of its own.
+        for (token, _, ends) in &hit {
+            end(Ended::One(*token), *ends);
+        }
+        if !matches!(which, Ended::One(_)) {
+            end(which.clone(), at);
         }
         for (token, ..) in &hit {
             self.sittings.pop(token);

@@ -144,7 +144,7 @@ impl Accounts {
         let Some((reason, found, source)) = self.flaw(login) else {
             return Ok(Consequence::default());
         };
-        let lacking = matches!(reason, Reason::NoSecondFactor | Reason::BadSession);
+        let lacking = reason == Reason::NoSecondFactor;
         let consequence = match worth {
             Worth::Nothing => return Ok(Consequence::default()),
             Worth::Enrolling if lacking => return Ok(Consequence::default()),

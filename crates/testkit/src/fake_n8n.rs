@@ -27,7 +27,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-pub use self::{script::Step, sign_in::token};
+pub use self::{
+    script::Step,
+    sign_in::{token, token_of},
+};
 use crate::Knife;
 
 /// One request as n8n saw it.

@@ -26,7 +26,7 @@ pub use authority::FakeAuthority;
 pub use certified::{Authorities, FakeInternet};
 pub use client::{Client, Response};
 pub use clock::MovedClock;
-pub use fake_n8n::{FakeN8n, Seen, Step, Wire, token};
+pub use fake_n8n::{FakeN8n, Seen, Step, Wire, token, token_of};
 pub use frames::{Frame, Frames};
 pub use gateway::{Gateway, POLICY};
 pub use identity::{Authority, ClientIdentity};

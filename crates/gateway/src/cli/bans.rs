@@ -211,12 +211,12 @@ fn why(gateway: &Running, who: &str, json: bool) -> anyhow::Result<Exit> {
     Ok(if banned { exit } else { Exit::Failure })
 }
 
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// Says what the gateway answered, or what it complains about.
-fn told<T: for<'de> Deserialize<'de>>(
+pub(super) fn told<T: for<'de> Deserialize<'de>>(
     (status, body): &(StatusCode, Bytes),
     json: bool,
     describe: impl Fn(&T) -> String,
@@ -245,7 +245,7 @@ fn shown(ban: &BanView) -> String {
     if single { ban.net.addr().to_string() } else { ban.net.to_string() }
 }
 
-fn time(seconds: i64) -> String {
+pub(super) fn time(seconds: i64) -> String {
     let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }

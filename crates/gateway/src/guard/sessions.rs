@@ -127,7 +127,7 @@ impl Guard {
     }
 
     /// Ends sessions at the operator's word: whoever holds one has to sign in again.
-    pub(crate) fn end_sessions(&self, which: &Ended, by: &str, why: &str) -> usize {
+    pub fn end_sessions(&self, which: &Ended, by: &str, why: &str) -> usize {
         let count = self.0.ledger.end_sessions(which, self.now());
         let (by, why) = (by.to_owned(), why.to_owned());
         self.0.telemetry.say(&SessionsEnded { sessions: count, by, why });

@@ -46,7 +46,7 @@ fn without_a_second_factor_a_session_may_only_get_one() {
         ("POST /rest/logout", &without, PASSES),
         ("GET /workflow/1", &without, PASSES),
         ("GET /rest/settings", &without, Ok((true, false))),
-        ("GET /rest/settings", &odd, Ok((true, false))),
+        ("GET /rest/settings", &odd, Ok((false, true))),
         ("GET /rest/settings", &with, PASSES),
         ("GET /rest/settings", &Session::None, PASSES),
         ("GET /rest/push", &without, lacks),

@@ -94,7 +94,15 @@ fn signed_in(name: &str) -> Response<String> {
 /// shown.
 #[must_use]
 pub fn token(user: &str, used_mfa: bool) -> String {
-    let claims = json!({ "id": format!("id-of-{user}"), "hash": "h", "usedMfa": used_mfa, "iat": 1, "exp": 2 });
+    token_of(user, used_mfa, 1)
+}
+
+/// The same, made at a time in seconds since 1970.
+#[must_use]
+pub fn token_of(user: &str, used_mfa: bool, issued: i64) -> String {
+    let id = format!("id-of-{user}");
+    let ends = issued + 7 * 24 * 3600;
+    let claims = json!({ "id": id, "hash": "h", "usedMfa": used_mfa, "iat": issued, "exp": ends });
     format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
