@@ -23,6 +23,7 @@ mod hygiene;
 mod limits;
 mod load;
 mod reload;
+mod rest;
 mod rubbish;
 mod said;
 mod sign_in;
