@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod answers;
 mod attacks;
 mod bans;
 mod bodies;

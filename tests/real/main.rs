@@ -13,6 +13,7 @@
 )]
 
 mod acme;
+mod answers;
 mod browser;
 mod client;
 mod deploy;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use gateway_n8n::{Endpoints, Root, Surfaces};
-use gateway_policy::{Cdn, Clients, Hosts, Mode, Place, Policy, Trusted};
+use gateway_policy::{AnswerRules, Cdn, Clients, Hosts, Mode, Place, Policy, Trusted};
 use serde::Deserialize;
 
 use crate::{
@@ -89,6 +89,7 @@ fn whole_file(session: &Session<'_>, message: String, hint: Option<String>) -> O
     None
 }
 
+#[expect(clippy::too_many_lines, reason = "one section of the file after the other")]
 fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Config> {
     let root = yaml::parse(text, session)?;
     let top = root.place;
@@ -104,6 +105,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         deny: denied,
         rate_limits,
         bans: banned,
+        answers: answered,
         limits,
         state,
         log,
@@ -148,8 +150,10 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         nftables,
     };
     let (hosts, mode) = (hosts?, mode_of(mode));
+    let answers = answers_of(taken(answered), mode);
     let (limits, bans) = (rates, if mode == Mode::DryRun { bans.dry() } else { bans });
-    let policy = Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, mode };
+    let policy =
+        Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, answers, mode };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
 }
 
@@ -158,6 +162,18 @@ fn state_of(raw: raw::State, session: &Session<'_>) -> PathBuf {
     match dir.and_then(|dir| dir.value) {
         Some(dir) => beside(session.file, Path::new(&dir)),
         None => PathBuf::from("/var/lib/n8n-gateway"),
+    }
+}
+
+fn answers_of(raw: raw::Answers, mode: Mode) -> AnswerRules {
+    let raw::Answers { sandbox, frames } = raw;
+    if mode == Mode::DryRun {
+        return AnswerRules::UNTOUCHED;
+    }
+    AnswerRules {
+        discreet: true,
+        sandbox: sandbox.and_then(|it| it.value).unwrap_or(true),
+        frames: !matches!(frames.and_then(|it| it.value), Some(raw::Frames::Anyone)),
     }
 }
 

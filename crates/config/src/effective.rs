@@ -45,6 +45,10 @@ pub fn effective(config: &Config) -> Value {
             "level": settings.log.level,
             "fail2ban": settings.log.fail2ban,
         },
+        "answers": {
+            "sandbox": policy.answers.sandbox,
+            "frames": if policy.answers.frames { "same-origin" } else { "anyone" },
+        },
         "hardening": settings.hardening,
         "mode": match policy.mode {
             Mode::Enforce => "enforce",

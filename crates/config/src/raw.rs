@@ -57,6 +57,8 @@ pub(crate) struct Policy {
     pub(crate) rate_limits: Option<At<Keyed<OneOrMany<Limit>>>>,
     /// Who is banned, when, and for how long.
     pub(crate) bans: Option<At<Bans>>,
+    /// What is done to n8n's answers before they go out.
+    pub(crate) answers: Option<At<Answers>>,
     /// How much and how long.
     pub(crate) limits: Option<At<Limits>>,
     /// Where state is kept.
@@ -70,6 +72,31 @@ pub(crate) struct Policy {
     /// `enforce` (the default), or `dry-run`: everything is decided, counted and logged, and what
     /// can be let through passes.
     pub(crate) mode: Option<At<Mode>>,
+}
+
+/// What is done to n8n's answers before they go out. Besides, n8n's release, places of its files, and
+/// which webhooks and executions there are, is not told.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answers {
+    /// Whether browsers show what webhooks, forms and files are answered with in a sandbox, as n8n
+    /// itself does (`true`, the default): a page that a workflow writes cannot act as whoever is signed
+    /// in. `false` where `N8N_INSECURE_DISABLE_WEBHOOK_IFRAME_SANDBOX` or
+    /// `N8N_INSECURE_DISABLE_FORM_HTML_SANDBOX` is set on purpose.
+    pub(crate) sandbox: Option<At<bool>>,
+    /// Who may show the editor in a frame: `same-origin` (the default) or `anyone`, for an n8n that is
+    /// embedded in another site.
+    pub(crate) frames: Option<At<Frames>>,
+}
+
+/// Who may show the editor in a frame.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Frames {
+    /// The editor itself.
+    SameOrigin,
+    /// Every site.
+    Anyone,
 }
 
 /// Whether decisions are carried out.

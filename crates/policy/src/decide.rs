@@ -6,7 +6,8 @@ mod permit;
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use gateway_n8n::{
-    Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, could_show_session, has_method,
+    Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, answer::Author, could_show_session,
+    has_method,
 };
 use http::{HeaderValue, header, request};
 
@@ -15,8 +16,8 @@ pub use permit::{Permit, Refusal, Verdict};
 
 use self::head::asks_for_websocket;
 use crate::{
-    Access, Admission, Authority, Bans, Client, Clients, Hosts, Limit, Network, Offence, PathRules,
-    Per, PublicHost, RateLimits, Reason, Shown, Source, Who, rules::path_key,
+    Access, Admission, AnswerRules, Authority, Bans, Client, Clients, Hosts, Limit, Network,
+    Offence, PathRules, Per, PublicHost, RateLimits, Reason, Shown, Source, Who, rules::path_key,
 };
 
 /// What an operator wants.
@@ -38,6 +39,8 @@ pub struct Policy {
     pub limits: RateLimits,
     /// Who is banned when.
     pub bans: Bans,
+    /// What is done to n8n's answers.
+    pub answers: AnswerRules,
     /// Whether decisions are carried out.
     pub mode: Mode,
 }
@@ -180,6 +183,7 @@ impl Policy {
             attempt,
             session,
             offence,
+            author: Author::of(&located),
             would,
         })
     }

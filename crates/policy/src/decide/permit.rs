@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_n8n::{Attempt, Lifetime, Process, Surface};
+use gateway_n8n::{Attempt, Lifetime, Process, Surface, answer::Author};
 use http::HeaderValue;
 
 use crate::{Client, Limit, Offence, Reason, Source};
@@ -20,6 +20,7 @@ pub struct Permit {
     pub(super) attempt: Option<Attempt>,
     pub(super) session: bool,
     pub(super) offence: Option<Offence>,
+    pub(super) author: Author,
     pub(super) would: Option<Refusal>,
 }
 
@@ -128,6 +129,12 @@ impl Permit {
     #[must_use]
     pub fn offence(&self) -> Option<Offence> {
         self.offence
+    }
+
+    /// Who has a hand in the answer.
+    #[must_use]
+    pub fn author(&self) -> Author {
+        self.author
     }
 
     /// Why it would not pass if the policy were in force and not only told.
