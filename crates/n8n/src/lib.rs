@@ -13,6 +13,7 @@ mod endpoints;
 mod form;
 mod method;
 mod redact;
+mod release;
 mod surface;
 mod suspicion;
 
@@ -22,6 +23,7 @@ pub use endpoints::{EndpointError, Endpoints, Root};
 pub use form::{Account, FORM_LIMIT, UnreadableForm, account};
 pub use method::{METHODS, has_method};
 pub use redact::redact;
+pub use release::{Affected, InvalidRelease, Release};
 pub use surface::{
     Audience, Bodies, Lifetime, Mount, Origin, Process, Row, Surface, Tail, Upgrade,
 };
