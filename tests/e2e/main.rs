@@ -20,6 +20,7 @@ mod faults;
 mod floods;
 mod frames;
 mod hygiene;
+mod known;
 mod limits;
 mod load;
 mod reload;

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attacks;
 mod attempt;
 mod classify;
 mod endpoints;
