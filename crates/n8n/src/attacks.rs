@@ -18,5 +18,5 @@ pub use entry::{
 };
 pub use field::{FieldPath, InvalidField};
 pub use head::Head;
-pub use read::{Manner, Multipart, Unreadable, found_in, manner};
+pub use read::{Manner, Multipart, Unreadable, found_in, manner, reads};
 pub use text::Text;

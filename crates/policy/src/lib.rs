@@ -8,6 +8,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod access;
+mod attacks;
 mod certificate;
 mod client;
 mod connection;
@@ -25,6 +26,7 @@ mod rules;
 mod source;
 
 pub use access::{Access, Admission, Grant, Who};
+pub use attacks::{AttackId, AttackMode, Attacks, KnownAttack, Reaction, Suspected, Watched};
 pub use certificate::{AuthorityId, CertificateAuthority, ClientCertificate, Shown};
 pub use client::{Cdn, Client, Clients, Trusted, canonical};
 pub use connection::{Connection, TlsInfo};

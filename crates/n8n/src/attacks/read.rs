@@ -81,6 +81,12 @@ fn kind(headers: &HeaderMap) -> Kind {
     }
 }
 
+/// Whether n8n reads anything in a body with this head.
+#[must_use]
+pub fn reads(headers: &HeaderMap) -> bool {
+    kind(headers) != Kind::Other
+}
+
 /// How a body with this head is to be read, for what these shapes ask.
 pub fn manner<'s>(headers: &HeaderMap, mut shapes: impl Iterator<Item = &'s Shape>) -> Manner {
     let kind = kind(headers);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_n8n::{Attempt, Lifetime, Process, Surface};
 use http::HeaderValue;
 
-use crate::{Client, Limit, Offence, Reason, Source};
+use crate::{AttackId, Client, Limit, Offence, Reason, Source, Suspected};
 
 /// That a request may pass, and how. Only [`crate::Policy::decide`] makes one.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub struct Permit {
     pub(super) attempt: Option<Attempt>,
     pub(super) session: bool,
     pub(super) offence: Option<Offence>,
+    pub(super) attacks: Option<Box<Suspected>>,
     pub(super) would: Option<Refusal>,
 }
 
@@ -34,13 +35,15 @@ pub struct Refusal {
     pub source: Option<Source>,
     /// What is held against the client for it, if anything is.
     pub offence: Option<Offence>,
+    /// Which attack it is, if it is refused for one.
+    pub attack: Option<AttackId>,
 }
 
 impl Refusal {
     /// A refusal, with the offence that its reason is on that surface.
     #[must_use]
     pub fn new(reason: Reason, surface: Option<Surface>, source: Option<Source>) -> Self {
-        Self { reason, surface, source, offence: reason.offence(surface) }
+        Self { reason, surface, source, offence: reason.offence(surface), attack: None }
     }
 }
 
@@ -128,6 +131,12 @@ impl Permit {
     #[must_use]
     pub fn offence(&self) -> Option<Offence> {
         self.offence
+    }
+
+    /// Which attacks its head tells of, and its body is to be held against.
+    #[must_use]
+    pub fn attacks(&self) -> Option<&Suspected> {
+        self.attacks.as_deref()
     }
 
     /// Why it would not pass if the policy were in force and not only told.

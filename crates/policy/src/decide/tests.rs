@@ -29,6 +29,7 @@ pub(crate) fn policy() -> Policy {
         bodies: Surface::all().map(body).collect(),
         limits: RateLimits::default(),
         bans: Bans::default(),
+        attacks: Attacks::default(),
         mode: Mode::Enforce,
     }
 }
