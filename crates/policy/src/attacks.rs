@@ -78,7 +78,7 @@ pub struct KnownAttack {
 
 /// One of the attacks of a policy; [`Attacks::get`] knows which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct AttackId(usize);
+pub struct AttackId(u16);
 
 /// The attacks that are looked for.
 #[derive(Clone, Debug, Default)]
@@ -136,7 +136,7 @@ impl Attacks {
     #[must_use]
     pub fn with_release(self, release: Option<Release>) -> Self {
         let mut watched: Vec<Vec<Watched>> = Surface::all().map(|_| Vec::new()).collect();
-        for (at, KnownAttack { entry, mode, .. }) in self.known.iter().enumerate() {
+        for (at, KnownAttack { entry, mode, .. }) in (0..=u16::MAX).zip(&self.known) {
             let Some(reaction) = Reaction::of(*mode, entry, release) else { continue };
             for (shape, looks) in entry.shapes.iter().enumerate() {
                 for surface in &looks.surfaces {
@@ -160,6 +160,12 @@ impl Attacks {
         self.release
     }
 
+    /// The largest body in bytes, decoded, that is held against them.
+    #[must_use]
+    pub fn body_limit(&self) -> usize {
+        self.body_limit
+    }
+
     /// Every attack that is known, with what is done about it.
     pub fn all(&self) -> impl Iterator<Item = (&KnownAttack, Option<Reaction>)> {
         self.known.iter().map(|it| (it, Reaction::of(it.mode, &it.entry, self.release)))
@@ -168,7 +174,7 @@ impl Attacks {
     /// The attack of this id.
     #[must_use]
     pub fn get(&self, attack: AttackId) -> Option<&KnownAttack> {
-        self.known.get(attack.0)
+        self.known.get(usize::from(attack.0))
     }
 
     /// Its name in logs and metrics.

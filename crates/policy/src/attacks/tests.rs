@@ -43,16 +43,20 @@ fn attacks(mode: AttackMode) -> Attacks {
     Attacks::new(catalogue().into_iter().map(known).collect(), 1 << 20)
 }
 
-fn look(
-    attacks: &Attacks,
-    method: &str,
-    path: &str,
-    kind: &str,
-) -> Result<Option<Box<Suspected>>, Refusal> {
+type Found = Result<Option<Box<Suspected>>, Refusal>;
+
+fn head(method: &str, path: &str, kind: &str) -> http::request::Parts {
+    let mut request = http::Request::new(());
+    *request.method_mut() = method.parse().expect("a method");
+    *request.uri_mut() = path.parse().expect("a path");
+    request.headers_mut().insert("content-type", kind.parse().expect("a type"));
+    request.into_parts().0
+}
+
+fn look(attacks: &Attacks, method: &str, path: &str, kind: &str) -> Found {
     let surfaces = gateway_n8n::Surfaces::new(&gateway_n8n::Endpoints::default());
-    let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
-    let (parts, ()) = request.body(()).unwrap().into_parts();
-    let located = surfaces.locate(parts.uri.path(), false).unwrap();
+    let parts = head(method, path, kind);
+    let Ok(located) = surfaces.locate(parts.uri.path(), false) else { panic!("{path}") };
     attacks.look(&Head::new(located, &parts), &mut ())
 }
 

@@ -118,7 +118,8 @@ impl Permit {
     /// Whether anybody asks about more than its head: about its body, or about n8n's answer.
     #[must_use]
     pub fn is_asked_about(&self) -> bool {
-        self.attempt.is_some()
+        let of_body = |it: &Suspected| !it.asked.is_empty();
+        self.attempt.is_some() || self.attacks().is_some_and(of_body)
     }
 
     /// Whether 200 or 304 in answer shows that n8n took the client's session for good.
