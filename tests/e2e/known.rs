@@ -2,3 +2,4 @@
 //! and through the whole gateway.
 
 mod pure;
+mod whole;
