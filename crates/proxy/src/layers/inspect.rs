@@ -81,8 +81,8 @@ impl<W: Warden, S> Inspect<W, S> {
                 .await;
         };
         let body = read::whole(request.body_mut(), limit, exchange).await?;
-        attack::ask(permit, request.headers(), &body, exchange)?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
+        attack::ask(permit, request.headers(), &body, exchange)?;
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await
     }
 }

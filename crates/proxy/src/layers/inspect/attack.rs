@@ -7,7 +7,10 @@ use gateway_policy::{AttackId, Permit, Reaction, Reason, Suspected, Watched};
 use gateway_telemetry::{AttackFound, AttackOutcome};
 use http::{HeaderMap, header};
 
-use super::super::budget::{is_dry, would_refuse};
+use super::{
+    super::budget::{is_dry, would_refuse},
+    form,
+};
 use crate::{Exchange, Failure};
 
 /// Says that an attack was found.
@@ -37,6 +40,10 @@ fn is_stopped(asked: &[Watched], exchange: &Exchange) -> bool {
 /// How much of the body has to be read, in bytes, if an attack could be in it.
 pub(super) fn limit(permit: &Permit, headers: &HeaderMap, exchange: &Exchange) -> Option<usize> {
     let Suspected { asked, body_limit, .. } = asked(permit, headers, Manner::Whole)?;
+    // A form to sign in with has a limit of its own, whatever else is asked of it.
+    if let Some(form) = form::limit(permit) {
+        return Some(form);
+    }
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
     // What is only told of is not refused for being too large to look at.
@@ -53,10 +60,6 @@ pub(super) fn ask(
 ) -> Result<(), Failure> {
     let Some(suspected) = asked(permit, headers, Manner::Whole) else { return Ok(()) };
     let Suspected { asked, body_limit, .. } = suspected;
-    // A form to sign in with that is read for its account may be larger.
-    if body.len() > *body_limit {
-        return unreadable(asked, Unreadable::Size, exchange);
-    }
     let shapes = asked.iter().filter_map(Watched::shape);
     match found_in(shapes, headers, body, *body_limit) {
         Ok(found) => found.into_iter().filter_map(|at| asked.get(at)).try_for_each(|it| {
