@@ -21,6 +21,7 @@ mod faults;
 mod floods;
 mod frames;
 mod hygiene;
+mod known;
 mod limits;
 mod load;
 mod reload;

@@ -16,7 +16,7 @@ use crate::{
     World,
     access::{Surroundings, access, bodies, networks_of},
     at::{At, Keyed, OneOrMany},
-    bans,
+    attacks, bans,
     de::{Reader, Session},
     grants::Authorities,
     limits::{self, Held},
@@ -89,7 +89,7 @@ fn whole_file(session: &Session<'_>, message: String, hint: Option<String>) -> O
     None
 }
 
-#[expect(clippy::too_many_lines, reason = "one section of the file after the other")]
+#[expect(clippy::too_many_lines, reason = "a line for each section of the file")]
 fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Config> {
     let root = yaml::parse(text, session)?;
     let top = root.place;
@@ -106,6 +106,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         rate_limits,
         bans: banned,
         answers: answered,
+        attacks: known,
         limits,
         state,
         log,
@@ -131,8 +132,9 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     let client_cas = authorities.into_list();
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
-    let rates = rates::rate_limits(rate_limits, &around);
+    let limits = rates::rate_limits(rate_limits, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
+    let attacks = attacks::attacks(taken(known), session);
     let settings = Settings {
         listen,
         tls: tls?,
@@ -151,9 +153,20 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     };
     let (hosts, mode) = (hosts?, mode_of(mode));
     let answers = answers_of(taken(answered), mode);
-    let (limits, bans) = (rates, if mode == Mode::DryRun { bans.dry() } else { bans });
-    let policy =
-        Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, answers, mode };
+    let bans = if mode == Mode::DryRun { bans.dry() } else { bans };
+    let policy = Policy {
+        hosts,
+        clients,
+        surfaces,
+        deny,
+        access,
+        bodies,
+        limits,
+        bans,
+        answers,
+        attacks,
+        mode,
+    };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
 }
 

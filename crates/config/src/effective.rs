@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use gateway_n8n::Surface;
-use gateway_policy::{Bans, Grant, Limit, Mode, PathRules, Quota, Sentence, Who};
+use gateway_policy::{
+    AttackMode, Attacks, Bans, Grant, Limit, Mode, PathRules, Quota, Sentence, Who,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{Admin, Certificate, Config, Publisher, Settings, TlsVersion};
@@ -38,6 +40,7 @@ pub fn effective(config: &Config) -> Value {
             told.collect::<Vec<_>>().join("; ")
         }),
         "bans": bans(&policy.bans, settings.nftables),
+        "attacks": attacks(&policy.attacks),
         "limits": limits(config),
         "state": { "dir": settings.state },
         "log": {
@@ -156,6 +159,23 @@ fn bans(bans: &Bans, nftables: bool) -> Value {
         })),
         "recidive": bans.recidive.as_ref().map(sentence),
         "nftables": nftables,
+    })
+}
+
+/// What is done about each attack while nobody knows n8n's release, which a file cannot tell.
+fn attacks(attacks: &Attacks) -> Value {
+    let mode = |mode: AttackMode| match mode {
+        AttackMode::Off => "off",
+        AttackMode::Report => "report",
+        AttackMode::Block => "block",
+        AttackMode::Auto => "auto",
+    };
+    let all = attacks.all().map(|(it, _)| {
+        (it.entry.id.to_string(), Value::String(format!("{} ({})", mode(it.mode), it.source)))
+    });
+    json!({
+        "max_body": format!("{} KiB", attacks.body_limit() >> 10),
+        "entries": all.collect::<Map<_, _>>(),
     })
 }
 

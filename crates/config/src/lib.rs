@@ -8,6 +8,7 @@
 
 mod access;
 mod at;
+mod attacks;
 mod bans;
 mod compile;
 mod de;

@@ -2,6 +2,7 @@
 //! be wrong. Field comments become the JSON Schema that editors show.
 
 mod acme;
+mod attacks;
 mod bans;
 mod grants;
 
@@ -14,6 +15,7 @@ use serde::de::{Deserializer, SeqAccess};
 pub(crate) use acme::{
     Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
 };
+pub(crate) use attacks::{AttackMode, Attacks, OwnAttack, Presence, Test, TextTest};
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 pub(crate) use grants::{ClientCertificate, Grant};
 
@@ -59,6 +61,8 @@ pub(crate) struct Policy {
     pub(crate) bans: Option<At<Bans>>,
     /// What is done to n8n's answers before they go out.
     pub(crate) answers: Option<At<Answers>>,
+    /// Known attacks on n8n: what is stopped and what is told.
+    pub(crate) attacks: Option<At<Attacks>>,
     /// How much and how long.
     pub(crate) limits: Option<At<Limits>>,
     /// Where state is kept.

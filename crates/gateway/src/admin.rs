@@ -1,5 +1,6 @@
 //! The operator's own listener: metrics, health, status, reload, bans.
 
+pub(crate) mod attacks;
 pub(crate) mod bans;
 mod certificates;
 
@@ -157,6 +158,10 @@ impl Desk {
                 metrics
             }
             (&Method::GET, "/openapi.json") => typed(StatusCode::OK, OPENAPI, "application/json"),
+            (&Method::GET, "/attacks") => {
+                let attacks = attacks::list(&self.rules.borrow().policy, &self.telemetry.metrics);
+                json(StatusCode::OK, &attacks)
+            }
             (&Method::GET, "/status") => match self.ask(Order::Status).await {
                 Some(status) => json(StatusCode::OK, &status),
                 None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
@@ -166,12 +171,14 @@ impl Desk {
                 self.reload(force).await
             }
             (&Method::POST, "/upgrade") => self.upgrade().await,
-            (_, "/upgrade" | "/reload" | "/status" | "/metrics" | "/readyz" | "/openapi.json") => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")
-            }
+            (
+                _,
+                "/upgrade" | "/reload" | "/status" | "/attacks" | "/metrics" | "/readyz"
+                | "/openapi.json",
+            ) => text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n"),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "metrics, healthz, readyz, status, reload, upgrade, bans, certificates, openapi.json\n",
+                "metrics, healthz, readyz, status, reload, upgrade, bans, certificates, attacks, openapi.json\n",
             ),
         }
     }

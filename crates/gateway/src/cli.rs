@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin_client;
+mod attacks;
 mod bans;
 mod certs;
 mod check;
@@ -122,6 +123,11 @@ enum Command {
         #[command(subcommand)]
         command: bans::Bans,
     },
+    /// Say which attacks on n8n are known, and what is done about them.
+    Attacks {
+        #[command(subcommand)]
+        command: attacks::Attacks,
+    },
     /// Say how the certificates stand; get new ones, revoke.
     Certs {
         #[command(subcommand)]
@@ -200,6 +206,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Status { gateway, json } => live::status(&gateway, json),
         Command::Reload { gateway, force, json } => live::reload(&gateway, force, json),
         Command::Bans { command } => bans::bans(command),
+        Command::Attacks { command } => attacks::attacks(command),
         Command::Certs { command } => certs::certs(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -6,6 +6,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use gateway_certs::Clock;
 use gateway_config::Answers;
+use gateway_n8n::Release;
 use gateway_proxy::{Backend, CircuitState, Connect, Live, Tcp, Upstream, probe};
 use gateway_telemetry::{HandedOver, Telemetry, UpgradeFailed};
 use tokio::{
@@ -71,6 +72,7 @@ const PROBE_SHUT: Duration = Duration::from_secs(1);
 pub(crate) struct Control {
     pub(crate) reloader: Reloader,
     pub(crate) answers: mpsc::Receiver<Answers>,
+    pub(crate) releases: mpsc::Receiver<Release>,
     pub(crate) telemetry: Telemetry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) orders: mpsc::Receiver<Order>,
@@ -115,6 +117,7 @@ impl Control {
                     }
                 }
                 Some(answers) = self.answers.recv() => drop(self.reloader.learn(answers)),
+                Some(release) = self.releases.recv() => self.reloader.found(release),
                 Some(order) = self.orders.recv() => match order {
                     // Whoever asked may have gone; the reload has happened all the same.
                     Order::Reload { force, reply } => {
@@ -189,6 +192,7 @@ impl Control {
                     circuit: it.circuit().name().to_owned(),
                 })
                 .collect(),
+            n8n_release: rules.policy.attacks.release().map(|it| it.to_string()),
             certificates: certificates::all(&self.reloader, &hosts, self.clock.now()),
             connections: self.reloader.guard().load().connections.total(),
             banned: self.reloader.guard().ledger().in_jails().iter().map(|(_, count)| count).sum(),

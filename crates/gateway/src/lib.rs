@@ -14,6 +14,7 @@ mod control;
 mod guard;
 mod identity;
 mod load;
+mod n8n_release;
 mod nftables;
 mod reload;
 mod resolve;

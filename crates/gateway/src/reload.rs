@@ -11,9 +11,10 @@ use std::{
 use gateway_certs::{Clock, Keeper, Keeping, Served, keep};
 use gateway_config::{Answers, Config, Invalid, Needs, Settings, World, load};
 use gateway_edge::Handshakes;
-use gateway_policy::Policy;
+use gateway_n8n::Release;
+use gateway_policy::{KnownAttack, Policy};
 use gateway_proxy::{Backend, Live, Rules, Upstream};
-use gateway_telemetry::{PolicyWarning, Reload, ReloadOutcome, Telemetry};
+use gateway_telemetry::{PolicyWarning, ReleaseFound, Reload, ReloadOutcome, Telemetry};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -58,6 +59,8 @@ pub struct Reloader {
     settings: Settings,
     needs: watch::Sender<Needs>,
     answers: Answers,
+    /// The release that n8n is of, as far as it has said.
+    release: Option<Release>,
     /// The text of the policy in force, and how its files were when it was read.
     text: Vec<u8>,
     marks: Marks,
@@ -158,6 +161,7 @@ impl Reloader {
             guard,
             settings,
             answers,
+            release: None,
             served,
             keeping,
             keeper: Some(keeper),
@@ -259,6 +263,29 @@ impl Reloader {
         Some(self.reload("dns"))
     }
 
+    /// Takes down which release n8n is of, and stops the attacks that it is open to. The policy itself
+    /// has not changed, so its revision stays.
+    pub fn found(&mut self, release: Release) {
+        if self.release == Some(release) {
+            return;
+        }
+        let rules = Arc::clone(&self.rules.borrow());
+        let mut policy = rules.policy.clone();
+        policy.attacks = policy.attacks.with_release(Some(release));
+        let open = |(it, _): &(&KnownAttack, _)| {
+            it.entry.affected.as_ref().is_some_and(|all| all.contains(release))
+        };
+        self.telemetry.say(&ReleaseFound {
+            release: release.to_string(),
+            before: self.release.map(|it| it.to_string()),
+            open_to: policy.attacks.all().filter(open).count(),
+        });
+        self.release = Some(release);
+        let upstreams = build::upstreams(&self.settings, &self.known_upstreams());
+        let rules = build::rules(self.revision, &self.settings, policy, upstreams);
+        self.rules.send_replace(Arc::new(rules));
+    }
+
     /// Reads the policy again, whatever has changed.
     pub fn reload(&mut self, because: &'static str) -> Outcome {
         self.reload_with(because, false)
@@ -344,7 +371,8 @@ impl Reloader {
     /// Puts a policy in force.
     fn apply(&mut self, candidate: Candidate) -> Ended {
         let Candidate { config, obtained } = candidate;
-        let Config { settings, policy, needs, warnings } = config;
+        let Config { settings, mut policy, needs, warnings } = config;
+        policy.attacks = policy.attacks.with_release(self.release);
         let other_tls = settings.tls.min_version != self.settings.tls.min_version
             || settings.client_cas != self.settings.client_cas;
         let handshakes = other_tls.then(|| build::tls(&settings, &self.served)).transpose();

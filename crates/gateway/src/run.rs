@@ -8,6 +8,7 @@ use gateway_config::{
     Answers, Config, Hardening, Invalid, LogFormat, LogLevel, Needs, Settings, System, load,
 };
 use gateway_edge::{Activated, Leave};
+use gateway_n8n::Release;
 use gateway_proxy::Tcp;
 use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping, Telemetry};
 use rustix::thread::disable_transparent_huge_pages;
@@ -28,6 +29,7 @@ use crate::{
     guard::Writing,
     identity,
     load::watch_memory,
+    n8n_release::watch_release,
     nftables,
     resolve::{keep_asking, look_up},
     runtimes::Runtimes,
@@ -159,7 +161,7 @@ async fn serve(
     let certified = look_after_certificates(&mut reloader, &tasks, leave.retirement());
     let assembly = assemble(&reloader, &leave);
     let (runtimes, counted) = Runtimes::start()?;
-    let (orders, answers) = attend(&reloader, socket, counted, &leave);
+    let (orders, answers, releases) = attend(&reloader, socket, counted, &leave);
     let workers = employ(&sockets, &assembly, runtimes, settings.timeouts.drain)?;
     telemetry.say(&Started {
         version: env!("CARGO_PKG_VERSION"),
@@ -175,6 +177,7 @@ async fn serve(
     let control = Control {
         reloader,
         answers,
+        releases,
         telemetry,
         clock,
         orders,
@@ -252,11 +255,12 @@ fn attend(
     socket: Socket,
     runtimes: Runtimes,
     leave: &Leave,
-) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>) {
+) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>, mpsc::Receiver<Release>) {
     let (retire, stop) = (leave.retirement(), leave.end());
     let (tasks, telemetry) = (TaskTracker::new(), reloader.telemetry().clone());
     let (orders, to_do) = mpsc::channel(ORDERS);
     let (resolved, answers) = mpsc::channel(ORDERS);
+    let (found, releases) = mpsc::channel(1);
     let (token, local) = match &reloader.settings().listen.admin {
         gateway_config::Admin::Tcp(address, token) => (token.clone(), address.ip().is_loopback()),
         gateway_config::Admin::Unix(_) => (None, false),
@@ -282,8 +286,9 @@ fn attend(
     };
     tasks.spawn(admin::serve(socket, desk, leave.clone(), tasks.clone()));
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
+    tasks.spawn(watch_release(reloader.rules(), found, stop.clone()));
     tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, retire.clone()));
-    (to_do, answers)
+    (to_do, answers, releases)
 }
 
 /// Waits for the workers, and tells whether everything had ended by itself.

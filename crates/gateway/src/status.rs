@@ -16,6 +16,9 @@ pub(crate) struct Status {
     pub(crate) hardening: Confinement,
     pub(crate) policy: PolicyStatus,
     pub(crate) n8n: Vec<UpstreamStatus>,
+    /// The release that n8n is of, as far as it has said.
+    #[serde(default)]
+    pub(crate) n8n_release: Option<String>,
     pub(crate) certificates: Vec<CertificateStatus>,
     pub(crate) connections: usize,
     /// Addresses and networks.

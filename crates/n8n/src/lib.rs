@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod attacks;
 mod attempt;
 mod classify;
 mod endpoints;
 mod form;
 mod method;
 mod redact;
+mod release;
 mod surface;
 mod suspicion;
 
@@ -23,6 +25,7 @@ pub use endpoints::{EndpointError, Endpoints, Root};
 pub use form::{Account, FORM_LIMIT, UnreadableForm, account};
 pub use method::{METHODS, has_method};
 pub use redact::redact;
+pub use release::{Affected, InvalidRelease, Release};
 pub use surface::{
     Audience, Bodies, Lifetime, Mount, Origin, Process, Row, Surface, Tail, Upgrade,
 };

@@ -6,8 +6,8 @@ mod permit;
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use gateway_n8n::{
-    Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, answer::Author, could_show_session,
-    has_method,
+    Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, answer::Author, attacks::Head,
+    could_show_session, has_method,
 };
 use http::{HeaderValue, header, request};
 
@@ -16,8 +16,9 @@ pub use permit::{Permit, Refusal, Verdict};
 
 use self::head::asks_for_websocket;
 use crate::{
-    Access, Admission, AnswerRules, Authority, Bans, Client, Clients, Hosts, Limit, Network,
-    Offence, PathRules, Per, PublicHost, RateLimits, Reason, Shown, Source, Who, rules::path_key,
+    Access, Admission, AnswerRules, Attacks, Authority, Bans, Client, Clients, Hosts, Limit,
+    Network, Offence, PathRules, Per, PublicHost, RateLimits, Reason, Shown, Source, Who,
+    rules::path_key,
 };
 
 /// What an operator wants.
@@ -41,6 +42,8 @@ pub struct Policy {
     pub bans: Bans,
     /// What is done to n8n's answers.
     pub answers: AnswerRules,
+    /// Which attacks are looked for.
+    pub attacks: Attacks,
     /// Whether decisions are carried out.
     pub mode: Mode,
 }
@@ -71,7 +74,8 @@ pub struct Question<'q> {
 /// One step of a decision, for a person to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `method`, `body`, `upgrade`.
+    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `method`, `body`, `attack`,
+    /// `limit`, `upgrade`, `mode`.
     pub asked: &'static str,
     /// What was found.
     pub found: String,
@@ -157,6 +161,11 @@ impl Policy {
             Ok(limit) => (limit, would),
             Err(refusal) => (u64::MAX, would.or(Some(refusal))),
         };
+        let attacks = self.attacks.look(&Head::new(located, question.head), steps);
+        let (attacks, would) = match self.spare(attacks, steps)? {
+            Ok(suspected) => (suspected, would),
+            Err(refusal) => (None, would.or(Some(refusal))),
+        };
         let (limits, attempt) = self.budget(question, located, steps)?;
         let by_path = limits.iter().any(|limit| limit.per == Per::Path);
         let path_key = by_path.then(|| path_key(located.surface, located.tail));
@@ -182,8 +191,9 @@ impl Policy {
             path_key,
             attempt,
             session,
-            offence,
             author: Author::of(&located),
+            offence: offence.or_else(|| attacks.as_ref()?.offence),
+            attacks,
             would,
         })
     }

@@ -9,6 +9,7 @@
 
 mod access;
 mod answers;
+mod attacks;
 mod certificate;
 mod client;
 mod connection;
@@ -27,6 +28,7 @@ mod source;
 
 pub use access::{Access, Admission, Grant, Who};
 pub use answers::AnswerRules;
+pub use attacks::{AttackId, AttackMode, Attacks, KnownAttack, Reaction, Suspected, Watched};
 pub use certificate::{AuthorityId, CertificateAuthority, ClientCertificate, Shown};
 pub use client::{Cdn, Client, Clients, Trusted, canonical};
 pub use connection::{Connection, TlsInfo};

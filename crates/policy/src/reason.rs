@@ -63,6 +63,10 @@ pub enum Reason {
     Overloaded,
     /// The client asks for too much at once.
     TooManyAtOnce,
+    /// A known attack on n8n.
+    Attack,
+    /// A body in which an attack could be hidden from the gateway and not from n8n.
+    UnreadableBody,
 }
 
 /// How loud a refusal is in the log.
@@ -108,7 +112,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 27] = [
+static TABLE: [Row; 29] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -136,6 +140,9 @@ static TABLE: [Row; 27] = [
     row(Reason::BodyTooSlow, "body_too_slow", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::AtHome(Offence::Slow), "The body arrived too slowly."),
     row(Reason::Overloaded, "overloaded", StatusCode::SERVICE_UNAVAILABLE, Level::Info, Held::Nothing, "There is too much to do here right now. Try again in a moment."),
     row(Reason::TooManyAtOnce, "too_many_at_once", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::Nothing, "Too many requests at once. Wait for some of them to end."),
+    // What is held against whom depends on the attack.
+    row(Reason::Attack, "attack", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "The request looks like a known attack and was stopped."),
+    row(Reason::UnreadableBody, "unreadable_body", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The body can be read in more than one way."),
 ];
 
 impl Reason {

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Exchange, Fault, upstream::Lease};
+use crate::{Exchange, Fault, layers::inspect::attack::Watch, upstream::Lease};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -65,13 +65,19 @@ pin_project! {
         body: B,
         left: u64,
         wait: Wait,
+        watch: Option<Watch>,
         exchange: Arc<Exchange>,
     }
 }
 
 impl<B> Guarded<B> {
     pub(crate) fn new(body: B, limit: u64, pace: Pace, exchange: Arc<Exchange>) -> Self {
-        Self { body, left: limit, wait: Wait::new(pace), exchange }
+        Self { body, left: limit, wait: Wait::new(pace), watch: None, exchange }
+    }
+
+    /// The same, looked through as it passes.
+    pub(crate) fn watched(self, watch: Option<Watch>) -> Self {
+        Self { watch, ..self }
     }
 }
 
@@ -143,6 +149,11 @@ where
             };
             *this.left = left;
             this.exchange.receive(data.len());
+            if let Some(watch) = this.watch
+                && let Err(reason) = watch.see(&data, this.exchange)
+            {
+                return cut(reason);
+            }
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
     }

@@ -24,5 +24,5 @@ pub use layers::{Arrival, Permitted, challenge::Challenges, device};
 pub use rules::{AtOnce, Live, Rules, Timeouts};
 pub use serve::Serve;
 pub use stack::{Means, redirects, stack};
-pub use upstream::{Backend, CircuitState, Connect, Tcp, Upstream, Upstreams, probe};
+pub use upstream::{Backend, CircuitState, Connect, Tcp, Upstream, Upstreams, probe, release};
 pub use warden::{Case, Warden, Whose};

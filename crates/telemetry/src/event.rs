@@ -1,11 +1,13 @@
 //! Events: one struct is one log line and one count.
 
+mod attack;
 mod certificates;
 mod guard;
 mod process;
 
 use std::net::IpAddr;
 
+pub use attack::{AttackFound, AttackOutcome, ReleaseFound};
 pub use certificates::{
     CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
     CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary,

@@ -110,6 +110,15 @@ pub mod metric {
         "gateway_requests_would_refuse_total",
         "Requests that passed in a dry run and would have been refused, by surface and reason.",
     );
+    /// Counter by id, outcome.
+    pub const ATTACKS: Name = (
+        "gateway_attacks_total",
+        "Requests that looked like a known attack, by its id and outcome: blocked, reported, \
+         would_block.",
+    );
+    /// Gauge by version.
+    pub const N8N_INFO: Name =
+        ("gateway_n8n_info", "The release that n8n says it is; no series if nobody knows.");
     /// Counter by jail.
     pub const JAIL_FAILED: Name =
         ("gateway_jail_failed_total", "Offences that a jail has counted.");
@@ -172,6 +181,8 @@ pub mod label {
     pub const KIND: &str = "kind";
     /// A rate limit, by its key in the policy and who shares its budget.
     pub const RULE: &str = "rule";
+    /// A known attack, by its id in the catalogue or its name in the policy.
+    pub const ID: &str = "id";
     /// A jail.
     pub const JAIL: &str = "jail";
     /// How many policies this process has had.
@@ -246,6 +257,10 @@ pub mod event {
     pub const SIGN_IN_SUCCEEDED: &str = "sign_in_succeeded";
     /// Somebody knows a password and not the second factor.
     pub const PASSWORD_LEAKED: &str = "password_leaked";
+    /// A request looks like a known attack.
+    pub const ATTACK: &str = "attack";
+    /// n8n is of another release than before.
+    pub const N8N_RELEASE: &str = "n8n_release";
     /// Something is held against a client.
     pub const OFFENCE: &str = "offence";
     /// A client is banned.

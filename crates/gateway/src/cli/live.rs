@@ -33,6 +33,9 @@ fn describe(status: &Status, now: i64) -> String {
         let shut = if upstream.circuit == "closed" { "" } else { ", requests are refused at once" };
         lines.push(format!("n8n          {} {up}{shut}", upstream.url));
     }
+    if let Some(release) = &status.n8n_release {
+        lines.push(format!("             release {release}"));
+    }
     for certificate in &status.certificates {
         lines.extend(certs::describe(certificate, now));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_n8n::{Attempt, Lifetime, Process, Surface, answer::Author};
 use http::HeaderValue;
 
-use crate::{Client, Limit, Offence, Reason, Source};
+use crate::{AttackId, Client, Limit, Offence, Reason, Source, Suspected};
 
 /// That a request may pass, and how. Only [`crate::Policy::decide`] makes one.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub struct Permit {
     pub(super) session: bool,
     pub(super) offence: Option<Offence>,
     pub(super) author: Author,
+    pub(super) attacks: Option<Box<Suspected>>,
     pub(super) would: Option<Refusal>,
 }
 
@@ -35,13 +36,15 @@ pub struct Refusal {
     pub source: Option<Source>,
     /// What is held against the client for it, if anything is.
     pub offence: Option<Offence>,
+    /// Which attack it is, if it is refused for one.
+    pub attack: Option<AttackId>,
 }
 
 impl Refusal {
     /// A refusal, with the offence that its reason is on that surface.
     #[must_use]
     pub fn new(reason: Reason, surface: Option<Surface>, source: Option<Source>) -> Self {
-        Self { reason, surface, source, offence: reason.offence(surface) }
+        Self { reason, surface, source, offence: reason.offence(surface), attack: None }
     }
 }
 
@@ -116,7 +119,8 @@ impl Permit {
     /// Whether anybody asks about more than its head: about its body, or about n8n's answer.
     #[must_use]
     pub fn is_asked_about(&self) -> bool {
-        self.attempt.is_some()
+        let of_body = |it: &Suspected| !it.asked.is_empty();
+        self.attempt.is_some() || self.attacks().is_some_and(of_body)
     }
 
     /// Whether 200 or 304 in answer shows that n8n took the client's session for good.
@@ -135,6 +139,12 @@ impl Permit {
     #[must_use]
     pub fn author(&self) -> Author {
         self.author
+    }
+
+    /// Which attacks its head tells of, and its body is to be held against.
+    #[must_use]
+    pub fn attacks(&self) -> Option<&Suspected> {
+        self.attacks.as_deref()
     }
 
     /// Why it would not pass if the policy were in force and not only told.

@@ -30,6 +30,7 @@ pub(crate) fn policy() -> Policy {
         limits: RateLimits::default(),
         bans: Bans::default(),
         answers: AnswerRules::default(),
+        attacks: Attacks::default(),
         mode: Mode::Enforce,
     }
 }

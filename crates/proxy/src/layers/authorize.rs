@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use gateway_policy::{Permit, Question, Refusal};
+use gateway_telemetry::AttackOutcome;
 use http::{HeaderMap, Request};
 use tower::{Layer, layer::layer_fn};
 
-use super::{Identified, budget::would_refuse};
+use super::{Identified, budget::would_refuse, inspect::attack::tell};
 use crate::{Exchange, Failure, Serve, serve::go_on};
 
 #[derive(Debug)]
@@ -82,6 +83,14 @@ where
     }
 }
 
+/// Says which attack was stopped, if one was.
+fn stopped(refusal: &Refusal, exchange: &Exchange) {
+    if let Some(attack) = refusal.attack {
+        exchange.located(refusal.surface);
+        tell(exchange, attack, AttackOutcome::Blocked);
+    }
+}
+
 impl<B> Permitted<B> {
     /// Asks the policy.
     fn decide(identified: Identified<B>) -> Result<Self, Failure> {
@@ -95,10 +104,17 @@ impl<B> Permitted<B> {
         let (head, body) = request.into_parts();
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let shown = exchange.connection.shown();
-        let permit = exchange.rules.policy.decide(Question { head: &head, sni, client, shown })?;
+        let decided = exchange.rules.policy.decide(Question { head: &head, sni, client, shown });
+        let permit = decided.inspect_err(|refusal| stopped(refusal, &exchange))?;
         exchange.permitted(&permit);
+        for attack in permit.attacks().iter().flat_map(|it| &it.reported) {
+            tell(&exchange, *attack, AttackOutcome::Reported);
+        }
         if let Some(would) = permit.would() {
             let rule = would.source.map(|source| source.to_string());
+            if let Some(attack) = would.attack {
+                tell(&exchange, attack, AttackOutcome::WouldBlock);
+            }
             would_refuse(&exchange, would.reason, rule);
         }
         let request = Request::from_parts(head, body);

@@ -2,6 +2,7 @@
 //! as it comes; one that is asked about is read once, within a limit, and every question is asked of
 //! the same bytes, which reach n8n as they came.
 
+pub(crate) mod attack;
 mod form;
 mod read;
 
@@ -71,12 +72,17 @@ impl<W: Warden, S> Inspect<W, S> {
             form::key(&self.warden, attempt, request.headers(), exchange);
         }
         // How much is read at most of what anybody asks about.
-        let limits = [form::limit(permit)];
+        let limits = [form::limit(permit), attack::limit(permit, request.headers(), exchange)];
         let Some(limit) = limits.into_iter().flatten().max() else {
-            return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
+            let watch = attack::Watch::of(permit, request.headers());
+            return self
+                .inner
+                .serve(permitted.map(|body, _, _| Either::Right(body.watched(watch))))
+                .await;
         };
         let body = read::whole(request.body_mut(), limit, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
+        attack::ask(permit, request.headers(), &body, exchange)?;
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await
     }
 }

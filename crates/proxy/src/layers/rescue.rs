@@ -67,7 +67,7 @@ where
 }
 
 fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
-    let Refusal { reason, surface, source, offence: _ } = refusal;
+    let Refusal { reason, surface, source, offence: _, attack: _ } = refusal;
     let surface = surface.or_else(|| exchange.surface());
     exchange.located(surface);
     exchange.failed(reason.name());

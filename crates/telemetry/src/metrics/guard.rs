@@ -4,10 +4,15 @@ use gateway_policy::{Jail, Reason};
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
 use super::{Metrics, counter, counters, gauges};
-use crate::names::{label, metric};
+use crate::{
+    AttackOutcome,
+    names::{label, metric},
+};
 
 #[derive(Debug)]
 pub(super) struct Guarded {
+    attacks: IntCounterVec,
+    n8n_info: IntGaugeVec,
     rate_limit_requests: IntCounterVec,
     requests_would_refuse: IntCounterVec,
     jail_failed: IntCounterVec,
@@ -22,6 +27,8 @@ pub(super) struct Guarded {
 impl Guarded {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let guarded = Self {
+            attacks: counters(registry, metric::ATTACKS, &[label::ID, label::OUTCOME])?,
+            n8n_info: gauges(registry, metric::N8N_INFO, &[label::VERSION])?,
             rate_limit_requests: counters(
                 registry,
                 metric::RATE_LIMIT_REQUESTS,
@@ -52,6 +59,24 @@ impl Guarded {
 }
 
 impl Metrics {
+    pub(crate) fn attack(&self, id: &str, outcome: &'static str) {
+        self.guard.attacks.with_label_values(&[id, outcome]).inc();
+    }
+
+    /// How often requests have looked like an attack so far.
+    #[must_use]
+    pub fn attacks(&self, id: &str) -> u64 {
+        let of = |outcome: &AttackOutcome| {
+            self.guard.attacks.with_label_values(&[id, outcome.name()]).get()
+        };
+        AttackOutcome::ALL.iter().map(of).sum()
+    }
+
+    pub(crate) fn n8n_release(&self, release: &str) {
+        self.guard.n8n_info.reset();
+        self.guard.n8n_info.with_label_values(&[release]).set(1);
+    }
+
     /// Counts a request that was charged to a limit: `allowed`, `refused` or `would_refuse`.
     pub fn rate_limited(&self, rule: &str, outcome: &'static str) {
         self.guard.rate_limit_requests.with_label_values(&[rule, outcome]).inc();
