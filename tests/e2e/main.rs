@@ -32,4 +32,6 @@ mod stalls;
 mod stop;
 mod strict;
 mod tunnel;
+mod webhooks;
+mod windows;
 mod wire;

@@ -25,6 +25,7 @@ use crate::{
     rates, raw,
     text::{AdminSocket, HostName, ListenAddress},
     tls::{self, Beside},
+    webhooks,
     world::{Purpose, START_ANEW, beside},
     yaml,
 };
@@ -89,6 +90,7 @@ fn whole_file(session: &Session<'_>, message: String, hint: Option<String>) -> O
     None
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each section of the file")]
 fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Config> {
     let root = yaml::parse(text, session)?;
     let top = root.place;
@@ -105,6 +107,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         rate_limits,
         bans: banned,
         limits,
+        webhooks: hooks,
         state,
         log,
         hardening,
@@ -130,6 +133,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let rates = rates::rate_limits(rate_limits, &around);
+    let (webhooks, proofs) = webhooks::webhooks(hooks, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
     let settings = Settings {
         listen,
@@ -146,10 +150,12 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         log: log_of(taken(log), session),
         hardening: hardening.and_then(|it| it.value).unwrap_or_default(),
         nftables,
+        proofs,
     };
     let (hosts, mode) = (hosts?, mode_of(mode));
     let (limits, bans) = (rates, if mode == Mode::DryRun { bans.dry() } else { bans });
-    let policy = Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, mode };
+    let policy =
+        Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, webhooks, mode };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
 }
 

@@ -63,6 +63,18 @@ pub enum Reason {
     Overloaded,
     /// The client asks for too much at once.
     TooManyAtOnce,
+    /// The call of a webhook from where it is not sent.
+    WebhookSender,
+    /// The call of a webhook by another method than it is sent with.
+    WebhookMethod,
+    /// The call of a webhook with a body of another type than it is sent with.
+    WebhookType,
+    /// The call of a webhook that is not signed by whoever shares its secret.
+    Signature,
+    /// The call of a webhook without its token or password.
+    Credentials,
+    /// The call of a webhook that was taken before.
+    Replayed,
 }
 
 /// How loud a refusal is in the log.
@@ -108,7 +120,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 27] = [
+static TABLE: [Row; 33] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -136,6 +148,12 @@ static TABLE: [Row; 27] = [
     row(Reason::BodyTooSlow, "body_too_slow", StatusCode::REQUEST_TIMEOUT, Level::Info, Held::AtHome(Offence::Slow), "The body arrived too slowly."),
     row(Reason::Overloaded, "overloaded", StatusCode::SERVICE_UNAVAILABLE, Level::Info, Held::Nothing, "There is too much to do here right now. Try again in a moment."),
     row(Reason::TooManyAtOnce, "too_many_at_once", StatusCode::TOO_MANY_REQUESTS, Level::Info, Held::Nothing, "Too many requests at once. Wait for some of them to end."),
+    row(Reason::WebhookSender, "webhook_sender", StatusCode::NOT_FOUND, Level::Info, Held::Nothing, NOTHING),
+    row(Reason::WebhookMethod, "webhook_method", StatusCode::NOT_FOUND, Level::Info, Held::Nothing, NOTHING),
+    row(Reason::WebhookType, "webhook_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, Level::Info, Held::Nothing, "This type of content is not taken here."),
+    row(Reason::Signature, "signature", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "The signature is missing, wrong or too old."),
+    row(Reason::Credentials, "credentials", StatusCode::UNAUTHORIZED, Level::Warn, Held::Nothing, "A token or a password is needed here."),
+    row(Reason::Replayed, "replayed", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "This message was taken before."),
 ];
 
 impl Reason {

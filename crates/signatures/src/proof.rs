@@ -206,7 +206,8 @@ impl Proof {
         let field = message.only(&scheme.header)?.ok_or(Unproven::Missing)?;
         let candidates = candidates(&scheme.field, field)?;
         let Some(algorithm) = scheme.algorithm.hmac() else {
-            let shown = |secret: &Secret| candidates.iter().any(|it| same(it.as_bytes(), &secret.0));
+            let shown =
+                |secret: &Secret| candidates.iter().any(|it| same(it.as_bytes(), &secret.0));
             return if self.secrets.iter().any(shown) {
                 Ok(Proven { fingerprint: [0; 16], until: None })
             } else {

@@ -274,10 +274,13 @@ fn what_could_be_read_in_two_ways_is_refused() {
         ("stripe", &[("stripe-signature", "t=+1,v1=00")]),
         ("stripe", &[("stripe-signature", "v1=00")]),
         ("slack", &[("x-slack-signature", "v0=00"), ("x-slack-request-timestamp", "1e3")]),
-        ("zendesk", &[
-            ("x-zendesk-webhook-signature", "x"),
-            ("x-zendesk-webhook-signature-timestamp", "yesterday"),
-        ]),
+        (
+            "zendesk",
+            &[
+                ("x-zendesk-webhook-signature", "x"),
+                ("x-zendesk-webhook-signature-timestamp", "yesterday"),
+            ],
+        ),
         ("twilio", &[("x-twilio-signature", "x"), ("content-type", "application/json")]),
     ] {
         let proof = Proof::by(Provider::named(provider).unwrap(), &["s"], 300).unwrap();

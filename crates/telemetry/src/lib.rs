@@ -19,8 +19,8 @@ pub use event::{
     ConnectionCut, Event, HandedOver, MemoryPressure, NameNotResolved, NftablesFailed, Offended,
     OutOfReach, Panicked, PasswordLeaked, PolicyWarning, Refused, Reload, ReloadOutcome,
     SignInFailed, SignInSucceeded, Started, StateRecovered, StateWriteFailed, Stopped, Stopping,
-    TunnelClosed, Unbanned, UpgradeFailed, UpstreamDown, UpstreamFault, UpstreamUp, WouldBan,
-    WouldRefuse,
+    TunnelClosed, Unbanned, UpgradeFailed, UpstreamDown, UpstreamFault, UpstreamUp, WebhookRefused,
+    WindowClosed, WindowOpened, WouldBan, WouldRefuse,
 };
 pub use fail2ban::Fail2ban;
 use fail2ban::Fail2banLog;

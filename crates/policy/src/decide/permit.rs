@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_n8n::{Attempt, Lifetime, Process, Surface};
 use http::HeaderValue;
 
-use crate::{Client, Limit, Offence, Reason, Source};
+use crate::{Client, Limit, Offence, Reason, Source, Webhook};
 
 /// That a request may pass, and how. Only [`crate::Policy::decide`] makes one.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub struct Permit {
     pub(super) session: bool,
     pub(super) offence: Option<Offence>,
     pub(super) would: Option<Refusal>,
+    pub(super) webhook: Option<(Arc<Webhook>, Source)>,
 }
 
 /// That a request may not pass.
@@ -115,7 +116,8 @@ impl Permit {
     /// Whether anybody asks about more than its head: about its body, or about n8n's answer.
     #[must_use]
     pub fn is_asked_about(&self) -> bool {
-        self.attempt.is_some()
+        let proof = self.webhook.as_ref().is_some_and(|(webhook, _)| webhook.proof.is_some());
+        self.attempt.is_some() || proof
     }
 
     /// Whether 200 or 304 in answer shows that n8n took the client's session for good.
@@ -128,6 +130,12 @@ impl Permit {
     #[must_use]
     pub fn offence(&self) -> Option<Offence> {
         self.offence
+    }
+
+    /// What is asked of it as the call of a webhook, and by which line.
+    #[must_use]
+    pub fn webhook(&self) -> Option<(&Arc<Webhook>, Source)> {
+        self.webhook.as_ref().map(|(webhook, source)| (webhook, *source))
     }
 
     /// Why it would not pass if the policy were in force and not only told.

@@ -4,6 +4,7 @@
 
 mod form;
 mod read;
+mod webhook;
 
 use bytes::Bytes;
 use futures_util::future::Either as Way;
@@ -70,13 +71,15 @@ impl<W: Warden, S> Inspect<W, S> {
             request.headers_mut().remove(header::ACCEPT_ENCODING);
             form::key(&self.warden, attempt, request.headers(), exchange);
         }
+        webhook::ask_head(&self.warden, permit, request, exchange)?;
         // How much is read at most of what anybody asks about.
-        let limits = [form::limit(permit)];
+        let limits = [form::limit(permit), webhook::limit(permit, exchange)];
         let Some(limit) = limits.into_iter().flatten().max() else {
             return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
         };
         let body = read::whole(request.body_mut(), limit, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
+        webhook::ask(&self.warden, permit, request, &body, exchange)?;
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await
     }
 }
