@@ -6,7 +6,7 @@ use std::{hint::black_box, net::IpAddr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway_benches::{Files, HOST};
-use gateway_policy::{Network, Policy, PrefixSet, Question, Shown};
+use gateway_policy::{Network, Policy, PrefixSet, Question, Shown, Windows};
 use http::{Request, request};
 use ipnet::IpNet;
 
@@ -29,7 +29,15 @@ fn head() -> request::Parts {
 
 fn decide(policy: &Policy, head: &request::Parts, from: IpAddr) -> bool {
     let client = policy.clients.client(from);
-    policy.decide(Question { head, sni: Some(HOST), client, shown: Shown::Nothing }).is_ok()
+    policy
+        .decide(Question {
+            head,
+            sni: Some(HOST),
+            client,
+            shown: Shown::Nothing,
+            windows: Windows::NONE,
+        })
+        .is_ok()
 }
 
 fn decisions(criterion: &mut Criterion) {

@@ -34,4 +34,6 @@ mod stalls;
 mod stop;
 mod strict;
 mod tunnel;
+mod webhooks;
+mod windows;
 mod wire;

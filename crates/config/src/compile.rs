@@ -25,6 +25,7 @@ use crate::{
     rates, raw,
     text::{AdminSocket, HostName, ListenAddress},
     tls::{self, Beside},
+    webhooks,
     world::{Purpose, START_ANEW, beside},
     yaml,
 };
@@ -108,6 +109,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         answers: answered,
         attacks: known,
         limits,
+        webhooks: hooks,
         state,
         log,
         hardening,
@@ -133,6 +135,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
     let limits = rates::rate_limits(rate_limits, &around);
+    let (webhooks, proofs) = webhooks::webhooks(hooks, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
     let attacks = attacks::attacks(taken(known), session);
     let settings = Settings {
@@ -150,6 +153,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         log: log_of(taken(log), session),
         hardening: hardening.and_then(|it| it.value).unwrap_or_default(),
         nftables,
+        proofs,
     };
     let (hosts, mode) = (hosts?, mode_of(mode));
     let answers = answers_of(taken(answered), mode);
@@ -165,6 +169,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         bans,
         answers,
         attacks,
+        webhooks,
         mode,
     };
     Some(Config { settings, policy, needs, warnings: Vec::new() })

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use gateway_n8n::Surface;
 use gateway_policy::{
-    AttackMode, Attacks, Bans, Grant, Limit, Mode, PathRules, Quota, Sentence, Who,
+    AttackMode, Attacks, Bans, Grant, Limit, Mode, PathRules, Quota, Sentence, Webhooks, Who,
 };
 use serde_json::{Map, Value, json};
 
@@ -39,6 +39,7 @@ pub fn effective(config: &Config) -> Value {
             });
             told.collect::<Vec<_>>().join("; ")
         }),
+        "webhooks": webhooks(&policy.webhooks),
         "bans": bans(&policy.bans, settings.nftables),
         "attacks": attacks(&policy.attacks),
         "limits": limits(config),
@@ -58,6 +59,34 @@ pub fn effective(config: &Config) -> Value {
             Mode::DryRun => "dry-run",
         },
     })
+}
+
+/// What is asked of each webhook.
+fn webhooks(all: &Webhooks) -> Value {
+    let told = all.iter().map(|(surface, path, webhook, source)| {
+        let from = webhook.from.as_ref();
+        let asked = [
+            webhook.proof.as_ref().map(|it| {
+                let once = it.once.map(|it| humantime::format_duration(it).to_string());
+                let once = once.map(|it| format!(", once in {it}")).unwrap_or_default();
+                format!("{}{once}", it.name)
+            }),
+            (!webhook.methods.is_empty()).then(|| listed(&webhook.methods)),
+            (!webhook.content_types.is_empty()).then(|| listed(&webhook.content_types)),
+            webhook.size.map(|it| format!("{} KiB", it >> 10)),
+            from.map(|it| {
+                let names: Vec<_> = it.iter().map(|network| network.name()).collect();
+                format!("from {}", listed(&names))
+            }),
+        ];
+        let asked: Vec<String> = asked.into_iter().flatten().collect();
+        (format!("{}/{path}", surface.name()), json!(format!("{} ({source})", asked.join("; "))))
+    });
+    Value::Object(told.collect())
+}
+
+fn listed(all: &[impl ToString]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn certificate(certificate: &Certificate) -> Value {

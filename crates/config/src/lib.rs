@@ -24,6 +24,7 @@ mod secret;
 mod settings;
 mod text;
 mod tls;
+mod webhooks;
 mod world;
 mod yaml;
 

@@ -5,6 +5,7 @@ mod acme;
 mod attacks;
 mod bans;
 mod grants;
+mod webhooks;
 
 use std::borrow::Cow;
 
@@ -18,6 +19,7 @@ pub(crate) use acme::{
 pub(crate) use attacks::{AttackMode, Attacks, OwnAttack, Presence, Test, TextTest};
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 pub(crate) use grants::{ClientCertificate, Grant};
+pub(crate) use webhooks::{Algorithm, Encoding, Hmac, Signature, Webhook};
 
 use crate::{
     Hardening, Secret,
@@ -65,6 +67,9 @@ pub(crate) struct Policy {
     pub(crate) attacks: Option<At<Attacks>>,
     /// How much and how long.
     pub(crate) limits: Option<At<Limits>>,
+    /// What is asked of webhooks before n8n is touched, by path as n8n has it (`/webhook/orders`, and what
+    /// is below it); `*` stands for one segment, and the longest path wins.
+    pub(crate) webhooks: Option<At<Keyed<Webhook>>>,
     /// Where state is kept.
     pub(crate) state: Option<At<State>>,
     /// What is written down.

@@ -5,6 +5,7 @@ mod acme;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use gateway_policy::{AuthorityId, Quota};
+use gateway_signatures::Proof;
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// What is written down, and how.
     pub log: Log,
+    /// What senders of webhooks have to show, as the policy numbers it.
+    pub proofs: Vec<Proof>,
     /// Whether nftables is told of bans.
     pub nftables: bool,
     /// How far the process gives up what it does not need. A change needs a restart.

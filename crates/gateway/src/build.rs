@@ -83,6 +83,7 @@ pub(crate) fn rules(
         revision,
         policy,
         upstreams,
+        proofs: settings.proofs.clone(),
         readiness: settings.n8n.readiness.clone(),
         timeouts: Timeouts { answer, body, stream, tunnel, ping },
         requests: AtOnce { total, per_client },

@@ -7,6 +7,8 @@ mod certs;
 mod check;
 mod explain;
 mod live;
+mod webhooks;
+mod windows;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -133,6 +135,23 @@ enum Command {
         #[command(subcommand)]
         command: certs::Certs,
     },
+    /// Let an address into a surface for a time: for who is travelling, or to try something once.
+    ///
+    /// It closes by itself, and with the end of the process; a changed policy leaves it open.
+    Open {
+        #[command(flatten)]
+        opening: windows::Opening,
+    },
+    /// Close what was opened for a time.
+    Close {
+        #[command(flatten)]
+        closing: windows::Closing,
+    },
+    /// Say which of n8n's webhooks were called.
+    Webhooks {
+        #[command(subcommand)]
+        command: webhooks::Webhooks,
+    },
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -208,6 +227,9 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Bans { command } => bans::bans(command),
         Command::Attacks { command } => attacks::attacks(command),
         Command::Certs { command } => certs::certs(command),
+        Command::Open { opening } => windows::open(opening),
+        Command::Close { closing } => windows::close(&closing),
+        Command::Webhooks { command } => webhooks::webhooks(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);

@@ -16,7 +16,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Outcome, Reloader, certificates,
+    Outcome, Reloader,
+    admin::windows,
+    certificates,
     confine::{Confinement, Reach},
     signals::{self, Asked, Signals},
     status::{PolicyStatus, Recent, Status, UpstreamStatus},
@@ -196,6 +198,7 @@ impl Control {
             certificates: certificates::all(&self.reloader, &hosts, self.clock.now()),
             connections: self.reloader.guard().load().connections.total(),
             banned: self.reloader.guard().ledger().in_jails().iter().map(|(_, count)| count).sum(),
+            windows: windows::list(self.reloader.guard()).windows,
             refused_in_the_last_5_minutes: recent.rise(self.telemetry.metrics.refused_so_far()),
         }
     }

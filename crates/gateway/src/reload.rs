@@ -398,8 +398,9 @@ impl Reloader {
         let terms = build::terms(&settings);
         self.guard.adopt(&policy, &terms);
         self.terms.send_replace(terms);
-        let rules = build::rules(self.revision, &settings, policy, upstreams);
-        self.rules.send_replace(Arc::new(rules));
+        let rules = Arc::new(build::rules(self.revision, &settings, policy, upstreams));
+        let before = self.rules.send_replace(Arc::clone(&rules));
+        self.forget_webhooks(&before.policy, &rules.policy);
         self.needs.send_replace(needs);
         (self.settings, self.since) = (settings, self.clock.now());
         self.warn(warnings);
@@ -424,6 +425,17 @@ impl Reloader {
                 Ok(())
             }
             Obtained::Kept(wanted) => self.keeping.want(Some(wanted)),
+        }
+    }
+
+    /// What is counted of webhooks that are asked for nothing any more, or elsewhere in the file.
+    fn forget_webhooks(&self, before: &Policy, now: &Policy) {
+        let named = |policy: &Policy| {
+            let all = policy.webhooks.iter().map(|(_, _, webhook, _)| Arc::clone(&webhook.name));
+            all.collect::<std::collections::BTreeSet<_>>()
+        };
+        for gone in named(before).difference(&named(now)) {
+            self.telemetry.metrics.forget_webhook(gone);
         }
     }
 

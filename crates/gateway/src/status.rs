@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{certificates::CertificateStatus, confine::Confinement};
+use crate::{admin::windows::WindowView, certificates::CertificateStatus, confine::Confinement};
 
 /// A running gateway.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -23,6 +23,9 @@ pub(crate) struct Status {
     pub(crate) connections: usize,
     /// Addresses and networks.
     pub(crate) banned: usize,
+    /// Who is let in for a time.
+    #[serde(default)]
+    pub(crate) windows: Vec<WindowView>,
     pub(crate) refused_in_the_last_5_minutes: u64,
 }
 

@@ -32,17 +32,24 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry(u64);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Ban(IpNet),
     Past(IpNet),
     Visitor(IpAddr),
+    Webhook(String),
 }
 
 impl Change {
     /// Whether something is no more.
     fn is_end(&self) -> bool {
-        matches!(self, Self::Ban(_, None) | Self::Past(_, None) | Self::Visitor(_, None))
+        matches!(
+            self,
+            Self::Ban(_, None)
+                | Self::Past(_, None)
+                | Self::Visitor(_, None)
+                | Self::Webhook(_, None)
+        )
     }
 
     fn subject(&self) -> Subject {
@@ -50,6 +57,7 @@ impl Change {
             Self::Ban(net, _) => Subject::Ban(*net),
             Self::Past(client, _) => Subject::Past(*client),
             Self::Visitor(client, _) => Subject::Visitor(*client),
+            Self::Webhook(path, _) => Subject::Webhook(path.clone()),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Everything that is remembered of clients, and how it is asked for.
 //!
-//! Locks are taken in this order: offenders, sheet, known, journal.
+//! Locks are taken in this order: offenders, sheet, known, inventory, journal.
 
 mod keeping;
 mod people;
+mod webhooks;
 
 use std::{
     cmp::Reverse,
@@ -25,9 +26,11 @@ use tokio::time::Instant;
 
 use crate::{
     Banned, Change, Key,
+    inventory::Inventory,
     journal::Journal,
     known::Known,
     offenders::{NOTES, OFFENDERS, Offenders},
+    replays::Replays,
     sheet::Sheet,
 };
 
@@ -52,6 +55,8 @@ pub struct Ledger {
     turned_away: Mutex<LruCache<IpNet, VecDeque<u64>, RandomState>>,
     /// When it was swept last, by both clocks.
     swept: Mutex<Option<(Timestamp, Instant)>>,
+    inventory: Mutex<Inventory>,
+    replays: Mutex<Replays>,
     journal: Journal,
 }
 
@@ -95,6 +100,8 @@ impl Ledger {
             known: RwLock::default(),
             turned_away: Mutex::new(LruCache::unbounded_with_hasher(RandomState::new())),
             swept: Mutex::default(),
+            inventory: Mutex::default(),
+            replays: Mutex::default(),
             journal: Journal::default(),
         }
     }
@@ -320,6 +327,9 @@ impl Ledger {
         if !gone.is_empty() {
             self.journal.post(gone);
         }
+        drop(known);
+        self.expire_messages(now);
+        self.post_webhooks();
     }
 
     /// How many clients and how many offences are held.

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 pub use sqlite::Sqlite;
 
-use crate::{Banned, Visitor};
+use crate::{Banned, Visitor, Webhook};
 
 /// What a store keeps, and what has changed in it: nothing stands for what is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Change {
     Past(IpNet, Option<Past>),
     /// A client that has signed in.
     Visitor(IpAddr, Option<Visitor>),
+    /// A webhook that n8n has, by its path.
+    Webhook(String, Option<Webhook>),
 }
 
 /// What went wrong with a store.

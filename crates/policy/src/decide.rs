@@ -1,5 +1,7 @@
 //! The decision.
 
+mod admit;
+mod called;
 mod head;
 mod permit;
 
@@ -17,8 +19,8 @@ pub use permit::{Permit, Refusal, Verdict};
 use self::head::asks_for_websocket;
 use crate::{
     Access, Admission, AnswerRules, Attacks, Authority, Bans, Client, Clients, Hosts, Limit,
-    Network, Offence, PathRules, Per, PublicHost, RateLimits, Reason, Shown, Source, Who,
-    rules::path_key,
+    Network, Offence, PathRules, Per, PublicHost, RateLimits, Reason, Shown, Source, Webhooks, Who,
+    Windows, rules::path_key,
 };
 
 /// What an operator wants.
@@ -44,6 +46,8 @@ pub struct Policy {
     pub answers: AnswerRules,
     /// Which attacks are looked for.
     pub attacks: Attacks,
+    /// What is asked of the calls of webhooks.
+    pub webhooks: Webhooks,
     /// Whether decisions are carried out.
     pub mode: Mode,
 }
@@ -69,13 +73,15 @@ pub struct Question<'q> {
     pub client: Client,
     /// What they show of themselves.
     pub shown: Shown<'q>,
+    /// Who is let in for a time.
+    pub windows: &'q Windows,
 }
 
 /// One step of a decision, for a person to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `method`, `body`, `attack`,
-    /// `limit`, `upgrade`, `mode`.
+    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `window`, `method`, `body`,
+    /// `attack`, `webhook`, `limit`, `upgrade`, `mode`.
     pub asked: &'static str,
     /// What was found.
     pub found: String,
@@ -166,6 +172,9 @@ impl Policy {
             Ok(suspected) => (suspected, would),
             Err(refusal) => (None, would.or(Some(refusal))),
         };
+        let (webhook, limit) = self.called(question, located, steps)?;
+        let would = limit.as_ref().err().map_or(would, |refusal| would.or(Some(*refusal)));
+        let body_limit = body_limit.min(limit.unwrap_or(u64::MAX));
         let (limits, attempt) = self.budget(question, located, steps)?;
         let by_path = limits.iter().any(|limit| limit.per == Per::Path);
         let path_key = by_path.then(|| path_key(located.surface, located.tail));
@@ -195,6 +204,7 @@ impl Policy {
             offence: offence.or_else(|| attacks.as_ref()?.offence),
             attacks,
             would,
+            webhook,
         })
     }
 
@@ -281,71 +291,6 @@ impl Policy {
             );
             Refusal { offence: refusal.offence.filter(|_| !innocent), ..refusal }
         })
-    }
-
-    fn admit(
-        &self,
-        question: Question<'_>,
-        host: PublicHost,
-        located: Located<'_>,
-        steps: &mut impl Steps,
-    ) -> Result<(), Refusal> {
-        let surface = located.surface;
-        let refuse = |reason, source| {
-            let refusal = Refusal::new(reason, Some(surface), source);
-            Refusal { offence: suspected(question, located).or(refusal.offence), ..refusal }
-        };
-        let address = question.client.address;
-        steps.note(|| Step {
-            asked: "client",
-            found: match question.shown {
-                Shown::Nothing => address.to_string(),
-                shown @ (Shown::Certificate(_) | Shown::Fitting) => {
-                    format!("{address}, with {shown}")
-                }
-            },
-            source: None,
-        });
-        if let Some((network, source)) = self.denied(address) {
-            steps.note(|| Step {
-                asked: "deny",
-                found: format!("in `{}`", network.name()),
-                source: Some(source),
-            });
-            return Err(refuse(Reason::Denied, Some(source)));
-        }
-        if !host.serves(surface.row().origin) {
-            steps.note(|| Step {
-                asked: "host",
-                found: "the surface is served by the other host".to_owned(),
-                source: None,
-            });
-            return Err(refuse(Reason::OtherHost, None));
-        }
-        let rule = self.access.find(surface, located.tail);
-        let rule = rule.map_err(|_| refuse(Reason::AmbiguousPath, None))?;
-        let admission = rule.value.admits(address, question.shown);
-        steps.note(|| Step {
-            asked: "access",
-            found: match admission {
-                Admission::Open => "open to this client".to_owned(),
-                Admission::Closed => "closed to this client".to_owned(),
-                Admission::NeedsCertificate => {
-                    let files: Vec<_> =
-                        rule.value.certificates(address).map(|it| it.file.as_str()).collect();
-                    format!("open to this client with a certificate of {}", files.join(" or "))
-                }
-            },
-            source: Some(rule.source),
-        });
-        match admission {
-            Admission::Open => Ok(()),
-            Admission::NeedsCertificate => {
-                Err(refuse(Reason::ClientCertificate, Some(rule.source)))
-            }
-            // Nothing is told to strangers, not even that a certificate would be of no use.
-            Admission::Closed => Err(refuse(Reason::Closed, Some(rule.source))),
-        }
     }
 
     fn body(

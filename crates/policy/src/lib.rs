@@ -25,6 +25,8 @@ mod patience;
 mod reason;
 mod rules;
 mod source;
+mod webhook;
+mod window;
 
 pub use access::{Access, Admission, Grant, Who};
 pub use answers::AnswerRules;
@@ -47,3 +49,5 @@ pub use patience::{Pace, Patience, Slow};
 pub use reason::{Level, Reason};
 pub use rules::{PathRules, Rule};
 pub use source::{Place, Source};
+pub use webhook::{Asked, Webhook, Webhooks};
+pub use window::{CannotOpen, LONGEST_WINDOW, MOST_WINDOWS, Window, Windows};

@@ -25,4 +25,4 @@ pub use rules::{AtOnce, Live, Rules, Timeouts};
 pub use serve::Serve;
 pub use stack::{Means, redirects, stack};
 pub use upstream::{Backend, CircuitState, Connect, Tcp, Upstream, Upstreams, probe, release};
-pub use warden::{Case, Warden, Whose};
+pub use warden::{Called, Case, Message, Warden, Whose};

@@ -66,13 +66,13 @@ where
         // What is refused below, and what n8n answers, becomes an offence or a success.
         .layer(Witness::layer(warden()))
         // Classify and decide. From here on there is only `Permitted`.
-        .layer(Authorize::layer())
+        .layer(Authorize::layer(warden()))
         // How often: rate limits.
         .layer(Budget::layer(warden()))
         // How long to wait, by the surface's kind; how large a body may be.
         .layer(Deadline::layer())
         // Forms to sign in with are read, within those limits of size and time; accounts have
-        // budgets of their own.
+        // budgets of their own. So are signed webhooks.
         .layer(Inspect::layer(warden()))
         // Hop-by-hop fields, forwarding fields: what n8n is told is ours alone.
         .layer(Hygiene::layer())

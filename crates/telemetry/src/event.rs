@@ -4,6 +4,7 @@ mod attack;
 mod certificates;
 mod guard;
 mod process;
+mod webhooks;
 
 use std::net::IpAddr;
 
@@ -17,6 +18,7 @@ pub use guard::{
     SignInSucceeded, StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
 };
 pub use process::{Confined, HandedOver, OutOfReach, UpgradeFailed};
+pub use webhooks::{WebhookRefused, WindowClosed, WindowOpened};
 
 use gateway_policy::Reason;
 use serde::Serialize;

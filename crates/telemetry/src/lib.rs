@@ -20,7 +20,8 @@ pub use event::{
     NameNotResolved, NftablesFailed, Offended, OutOfReach, Panicked, PasswordLeaked, PolicyWarning,
     Refused, ReleaseFound, Reload, ReloadOutcome, SignInFailed, SignInSucceeded, Started,
     StateRecovered, StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned, UpgradeFailed,
-    UpstreamDown, UpstreamFault, UpstreamUp, WouldBan, WouldRefuse,
+    UpstreamDown, UpstreamFault, UpstreamUp, WebhookRefused, WindowClosed, WindowOpened, WouldBan,
+    WouldRefuse,
 };
 pub use fail2ban::Fail2ban;
 use fail2ban::Fail2banLog;

@@ -105,6 +105,15 @@ pub mod metric {
         "gateway_rate_limit_requests_total",
         "Requests charged to a rate limit, by rule and outcome: allowed, refused, would_refuse.",
     );
+    /// Counter by webhook, outcome.
+    pub const WEBHOOK_REQUESTS: Name = (
+        "gateway_webhook_requests_total",
+        "Calls of webhooks that have to show something, by the webhook's place in the policy and \
+         outcome: accepted, refused, would_refuse.",
+    );
+    /// Gauge.
+    pub const WINDOWS_OPEN: Name =
+        ("gateway_windows_open", "Windows that the operator has opened and that are still open.");
     /// Counter by surface, reason.
     pub const REQUESTS_WOULD_REFUSE: Name = (
         "gateway_requests_would_refuse_total",
@@ -149,7 +158,7 @@ pub mod metric {
     /// Gauge by kind.
     pub const LEDGER_KEYS: Name = (
         "gateway_ledger_keys",
-        "What is remembered of clients now, by kind: limits, offenders, offences.",
+        "What is remembered of clients now, by kind: limits, offenders, offences, webhooks, messages.",
     );
     /// Gauge by version.
     pub const BUILD_INFO: Name = ("gateway_build_info", "The version that runs.");
@@ -183,6 +192,8 @@ pub mod label {
     pub const RULE: &str = "rule";
     /// A known attack, by its id in the catalogue or its name in the policy.
     pub const ID: &str = "id";
+    /// A webhook, by its place in the policy.
+    pub const WEBHOOK: &str = "webhook";
     /// A jail.
     pub const JAIL: &str = "jail";
     /// How many policies this process has had.
@@ -251,6 +262,12 @@ pub mod event {
     pub const TUNNEL_CLOSED: &str = "tunnel_closed";
     /// A request passed in a dry run.
     pub const WOULD_REFUSE: &str = "would_refuse";
+    /// The call of a webhook did not show what it is asked for.
+    pub const WEBHOOK_REFUSED: &str = "webhook_refused";
+    /// The operator lets somebody in for a time.
+    pub const WINDOW_OPENED: &str = "window_opened";
+    /// That time is over, or the operator has ended it.
+    pub const WINDOW_CLOSED: &str = "window_closed";
     /// An attempt to sign in failed.
     pub const SIGN_IN_FAILED: &str = "sign_in_failed";
     /// Somebody signed in.

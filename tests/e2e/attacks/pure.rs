@@ -10,7 +10,7 @@ use gateway_config::{Answers, System, load};
 use gateway_n8n::{Answered, Outcome};
 use gateway_policy::{
     JailVerdict, Note, Offence, Offender, Policy, Question, Reason, Record, Shown, Timestamp,
-    site_of,
+    Windows, site_of,
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use ipnet::IpNet;
@@ -59,7 +59,13 @@ fn take(world: &mut World, policy: &Policy, script: &Script, line: &Line, step: 
         return;
     }
     let head = head(&step.request);
-    let permit = policy.decide(Question { head: &head, sni: None, client, shown: Shown::Nothing });
+    let permit = policy.decide(Question {
+        head: &head,
+        sni: None,
+        client,
+        shown: Shown::Nothing,
+        windows: Windows::NONE,
+    });
     let permit = permit.unwrap_or_else(|refusal| panic!("{place}: {refusal:?}"));
     let account = step.request.account().map(|it| hashed(&it));
     let known = account.is_some_and(|it| world.known.contains(&(client.key, it)));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use gateway_config::{Answers, System, load};
 use gateway_edge::strict::Head;
 use gateway_n8n::{Origin, Surface, Tail};
-use gateway_policy::{Policy, Question, Shown};
+use gateway_policy::{Policy, Question, Shown, Windows};
 use http::{Request, Uri, Version, header, request::Parts, uri::PathAndQuery};
 
 use super::{
@@ -143,7 +143,13 @@ impl Judge {
         };
         let Gateway { open, closed } = &self.gateways[usize::from(case.host != "only.test")];
         let client = open.clients.client(Ipv4Addr::LOCALHOST.into());
-        let question = Question { head: &head, sni: None, client, shown: Shown::Nothing };
+        let question = Question {
+            head: &head,
+            sni: None,
+            client,
+            shown: Shown::Nothing,
+            windows: Windows::NONE,
+        };
         let permit = match open.decide(question) {
             Ok(permit) => permit,
             Err(refusal) => return Heard::Refused(refusal.reason.name()),

@@ -216,7 +216,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// Says what the gateway answered, or what it complains about.
-fn told<T: for<'de> Deserialize<'de>>(
+pub(super) fn told<T: for<'de> Deserialize<'de>>(
     (status, body): &(StatusCode, Bytes),
     json: bool,
     describe: impl Fn(&T) -> String,

@@ -8,7 +8,7 @@ use gateway_policy::{Policy, Question, Shown, Step};
 use http::{Request, Uri, header, request, uri::Authority};
 use serde_json::json;
 
-use super::{Exit, say, wait};
+use super::{Exit, Running, say, wait, windows};
 use crate::run::resolve_names;
 
 /// What is supposed to be asked, and by whom.
@@ -31,7 +31,9 @@ pub(super) struct Supposed {
 
 pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow::Result<Exit> {
     let Supposed { from, client_certificate, method, url, websocket } = supposed;
-    let answers = wait(async { Ok(resolve_names(file).await?) })?;
+    let running = Running { config: file.to_owned(), admin: None, token_file: None };
+    let (answers, windows) =
+        wait(async { Ok((resolve_names(file).await?, windows::open_now(&running).await)) })?;
     let config = load(file, &System, &answers)?;
     let policy = &config.policy;
     let head = head(policy, method, url, *websocket)?;
@@ -43,7 +45,7 @@ pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow
     let sni =
         sni.map(|it| it.host).filter(|it| !it.starts_with('[') && it.parse::<IpAddr>().is_err());
     let mut steps: Vec<Step> = Vec::new();
-    let question = Question { head: &head, sni, client, shown };
+    let question = Question { head: &head, sni, client, shown, windows: &windows };
     let verdict = policy.decide_with(question, &mut steps);
     let (exit, decision) = match &verdict {
         Ok(permit) => (Exit::Success, format!("pass, as `{}`", permit.surface().name())),

@@ -7,7 +7,7 @@ use gateway_config::Invalid;
 use http::Method;
 use serde_json::Value;
 
-use super::{Exit, Running, admin_client::ask, certs, complain, say, wait};
+use super::{Exit, Running, admin_client::ask, certs, complain, say, wait, windows};
 use crate::{admin::Upgraded, confine::Confinement, status::Status};
 
 pub(super) fn status(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
@@ -56,6 +56,7 @@ fn describe(status: &Status, now: i64) -> String {
     lines.extend(hardening(&status.hardening));
     lines.push(format!("connections  {}", status.connections));
     lines.push(format!("banned       {}", status.banned));
+    lines.extend(status.windows.iter().map(|it| format!("open         {}", windows::line(it))));
     lines.push(format!(
         "refused      {} in the last 5 minutes",
         status.refused_in_the_last_5_minutes

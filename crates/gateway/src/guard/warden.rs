@@ -1,12 +1,14 @@
 //! The guard, as the layers ask it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use gateway_ledger::{Account, Full, Limits, Presence};
+use gateway_ledger::{Account, Call, Full, Limits, Presence};
 use gateway_n8n::{Attempt, Outcome, Surface};
-use gateway_policy::{Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason};
-use gateway_proxy::{AtOnce, Case, Rules, Warden, Whose};
+use gateway_policy::{
+    Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason, Timestamp, Windows,
+};
+use gateway_proxy::{AtOnce, Called, Case, Message, Rules, Warden, Whose};
 use gateway_telemetry::{PasswordLeaked, SignInFailed, SignInSucceeded, WouldRefuse};
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -198,5 +200,28 @@ impl Warden for Guard {
 
     fn sends(&self, client: Client) {
         self.0.ledger.sends(client.key);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now()
+    }
+
+    fn windows(&self) -> watch::Receiver<Arc<Windows>> {
+        self.0.windows.subscribe()
+    }
+
+    fn is_first(&self, message: &Message, once: Duration) -> bool {
+        let now = self.now();
+        self.0.ledger.is_first(message.clone(), now, now + once)
+    }
+
+    fn not_taken(&self, message: &Message) {
+        self.0.ledger.not_taken(message);
+    }
+
+    fn called(&self, call: &Called<'_>) {
+        let Called { root, tail, method, status, client, signed } = *call;
+        let call = Call { root, tail, method, status, from: client.address, signed };
+        self.0.ledger.called(&call, self.now());
     }
 }

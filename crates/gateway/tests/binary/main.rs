@@ -17,3 +17,4 @@ mod house;
 mod load;
 mod running;
 mod upgrade;
+mod windows;

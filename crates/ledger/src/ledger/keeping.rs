@@ -18,6 +18,7 @@ impl Ledger {
         let mut gone = Vec::new();
         let mut offenders = locked(&self.offenders);
         let (mut sheet, mut known) = (self.sheet_mut(), self.known_mut());
+        let mut inventory = locked(&self.inventory);
         for change in changes {
             match change {
                 Change::Ban(net, Some(mut banned)) => {
@@ -43,7 +44,11 @@ impl Ledger {
                     let lost = known.restore(client, visitor);
                     gone.extend(lost.map(|it| Change::Visitor(it, None)));
                 }
-                Change::Ban(_, None) | Change::Past(_, None) | Change::Visitor(..) => {}
+                Change::Webhook(path, Some(webhook)) => inventory.restore(path, webhook),
+                Change::Ban(_, None)
+                | Change::Past(_, None)
+                | Change::Visitor(..)
+                | Change::Webhook(_, None) => {}
             }
         }
         self.any.store(sheet.len() > 0, Ordering::Release);
@@ -110,7 +115,10 @@ impl Ledger {
         let pasts = offenders.pasts().map(|(net, past)| Change::Past(net, Some(past.clone())));
         let visitors = known.visitors();
         let visitors = visitors.map(|(client, it)| Change::Visitor(client, Some(it.clone())));
-        bans.chain(pasts).chain(visitors).collect()
+        let inventory = locked(&self.inventory);
+        let webhooks = inventory.iter();
+        let webhooks = webhooks.map(|(path, it)| Change::Webhook(path.clone(), Some(it.clone())));
+        bans.chain(pasts).chain(visitors).chain(webhooks).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_n8n::{Attempt, Lifetime, Process, Surface, answer::Author};
 use http::HeaderValue;
 
-use crate::{AttackId, Client, Limit, Offence, Reason, Source, Suspected};
+use crate::{AttackId, Client, Limit, Offence, Reason, Source, Suspected, Webhook};
 
 /// That a request may pass, and how. Only [`crate::Policy::decide`] makes one.
 #[derive(Clone, Debug)]
@@ -23,6 +23,7 @@ pub struct Permit {
     pub(super) author: Author,
     pub(super) attacks: Option<Box<Suspected>>,
     pub(super) would: Option<Refusal>,
+    pub(super) webhook: Option<(Arc<Webhook>, Source)>,
 }
 
 /// That a request may not pass.
@@ -120,7 +121,8 @@ impl Permit {
     #[must_use]
     pub fn is_asked_about(&self) -> bool {
         let of_body = |it: &Suspected| !it.asked.is_empty();
-        self.attempt.is_some() || self.attacks().is_some_and(of_body)
+        let proof = self.webhook.as_ref().is_some_and(|(webhook, _)| webhook.proof.is_some());
+        self.attempt.is_some() || self.attacks().is_some_and(of_body) || proof
     }
 
     /// Whether 200 or 304 in answer shows that n8n took the client's session for good.
@@ -145,6 +147,12 @@ impl Permit {
     #[must_use]
     pub fn attacks(&self) -> Option<&Suspected> {
         self.attacks.as_deref()
+    }
+
+    /// What is asked of it as the call of a webhook, and by which line.
+    #[must_use]
+    pub fn webhook(&self) -> Option<(&Arc<Webhook>, Source)> {
+        self.webhook.as_ref().map(|(webhook, source)| (webhook, *source))
     }
 
     /// Why it would not pass if the policy were in force and not only told.

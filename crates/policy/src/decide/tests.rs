@@ -1,3 +1,5 @@
+mod called;
+
 use gateway_n8n::Endpoints;
 use http::Request;
 
@@ -31,6 +33,7 @@ pub(crate) fn policy() -> Policy {
         bans: Bans::default(),
         answers: AnswerRules::default(),
         attacks: Attacks::default(),
+        webhooks: Webhooks::default(),
         mode: Mode::Enforce,
     }
 }
@@ -58,6 +61,7 @@ fn decide(policy: &Policy, from: &str, lines: &str) -> Result<&'static str, &'st
         sni: Some("n8n.test"),
         client,
         shown: Shown::Nothing,
+        windows: Windows::NONE,
     });
     verdict.map(|permit| permit.surface().name()).map_err(|refusal| refusal.reason.name())
 }
@@ -148,8 +152,13 @@ fn two_hosts_part_the_surfaces() {
     let ask = |sni: &str, line: &str| {
         let head = head(&format!("{line}\nhost: {sni}"));
         let client = policy.clients.client(TEAM.parse().unwrap());
-        let verdict =
-            policy.decide(Question { head: &head, sni: Some(sni), client, shown: Shown::Nothing });
+        let verdict = policy.decide(Question {
+            head: &head,
+            sni: Some(sni),
+            client,
+            shown: Shown::Nothing,
+            windows: Windows::NONE,
+        });
         verdict.map(|permit| permit.surface().name()).map_err(|refusal| refusal.reason.name())
     };
     assert_eq!(ask("n8n.test", "GET /"), Ok("editor"));
@@ -165,6 +174,7 @@ fn two_hosts_part_the_surfaces() {
         sni: Some("hooks.test"),
         client,
         shown: Shown::Nothing,
+        windows: Windows::NONE,
     });
     assert_eq!(verdict.map(|_| ()).map_err(|it| it.reason), Err(Reason::HostMismatch));
 }
@@ -192,7 +202,13 @@ fn only_a_clean_websocket_on_its_own_path_is_upgraded() {
         let head = head(lines);
         let client = policy().clients.client(TEAM.parse().unwrap());
         policy()
-            .decide(Question { head: &head, sni: None, client, shown: Shown::Nothing })
+            .decide(Question {
+                head: &head,
+                sni: None,
+                client,
+                shown: Shown::Nothing,
+                windows: Windows::NONE,
+            })
             .is_ok_and(|it| it.upgrade())
     };
     let ask = |line: &str, upgrade: &str| {
@@ -215,7 +231,8 @@ fn a_decision_explains_itself() {
     let head = head("POST /webhook/stripe\nhost: n8n.test");
     let mut steps = Vec::new();
     let client = policy.clients.client(STRANGER.parse().unwrap());
-    let question = Question { head: &head, sni: None, client, shown: Shown::Nothing };
+    let question =
+        Question { head: &head, sni: None, client, shown: Shown::Nothing, windows: Windows::NONE };
     assert!(policy.decide_with(question, &mut steps).is_err());
     let told: Vec<String> = steps.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -233,7 +250,13 @@ fn a_decision_explains_itself() {
 fn offence(policy: &Policy, from: &str, lines: &str) -> Option<Offence> {
     let client = client(policy, from);
     let head = head(lines);
-    match policy.decide(Question { head: &head, sni: None, client, shown: Shown::Nothing }) {
+    match policy.decide(Question {
+        head: &head,
+        sni: None,
+        client,
+        shown: Shown::Nothing,
+        windows: Windows::NONE,
+    }) {
         Ok(permit) => permit.offence(),
         Err(refusal) => refusal.offence,
     }
@@ -267,8 +290,13 @@ fn in_a_dry_run_what_would_be_refused_passes_and_is_told() {
     let ask = |from, lines| {
         let client = client(&policy, from);
         let head = head(lines);
-        let permit =
-            policy.decide(Question { head: &head, sni: None, client, shown: Shown::Nothing });
+        let permit = policy.decide(Question {
+            head: &head,
+            sni: None,
+            client,
+            shown: Shown::Nothing,
+            windows: Windows::NONE,
+        });
         permit.map(|permit| permit.would().map(|it| it.reason)).map_err(|it| it.reason)
     };
     assert_eq!(ask(STRANGER, "GET /\nhost: n8n.test"), Ok(Some(Reason::Closed)));
@@ -299,8 +327,13 @@ fn attempts_are_limited_and_page_loads_are_not() {
         ("GET /rest/workflows", None),
     ] {
         let (client, head) = (client(&policy, TEAM), head(&format!("{line}\nhost: n8n.test")));
-        let permit =
-            policy.decide(Question { head: &head, sni: None, client, shown: Shown::Nothing });
+        let permit = policy.decide(Question {
+            head: &head,
+            sni: None,
+            client,
+            shown: Shown::Nothing,
+            windows: Windows::NONE,
+        });
         let permit = permit.unwrap_or_else(|it| panic!("{line}: {it:?}"));
         assert_eq!(permit.limits().first().map(|it| &*it.name), expected, "{line}");
     }
@@ -334,7 +367,13 @@ fn a_certificate_is_asked_for_where_it_would_help_and_nowhere_else() {
         ("198.51.100.1", "GET /api/v1/users", Shown::Nothing, Err("denied")),
     ] {
         let (head, client) = (head(&format!("{target}\nhost: n8n.test")), client(&policy, from));
-        let question = Question { head: &head, sni: Some("n8n.test"), client, shown: given };
+        let question = Question {
+            head: &head,
+            sni: Some("n8n.test"),
+            client,
+            shown: given,
+            windows: Windows::NONE,
+        };
         let found = policy.decide(question);
         let found = found.map(|permit| permit.surface().name()).map_err(|it| it.reason.name());
         assert_eq!(found, expected, "{from} {target} {given}");
@@ -353,7 +392,10 @@ fn an_explanation_names_the_authority_that_is_asked_for() {
     let said = |shown| {
         let (head, client) = (head("GET /\nhost: n8n.test"), client(&policy, STRANGER));
         let mut steps = Vec::new();
-        drop(policy.decide_with(Question { head: &head, sni: None, client, shown }, &mut steps));
+        drop(policy.decide_with(
+            Question { head: &head, sni: None, client, shown, windows: Windows::NONE },
+            &mut steps,
+        ));
         steps.iter().map(|step: &Step| format!("{step}\n")).collect::<String>()
     };
     let without = said(Shown::Nothing);

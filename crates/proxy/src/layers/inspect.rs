@@ -5,6 +5,7 @@
 pub(crate) mod attack;
 mod form;
 mod read;
+mod webhook;
 
 use bytes::Bytes;
 use futures_util::future::Either as Way;
@@ -71,8 +72,13 @@ impl<W: Warden, S> Inspect<W, S> {
             request.headers_mut().remove(header::ACCEPT_ENCODING);
             form::key(&self.warden, attempt, request.headers(), exchange);
         }
+        webhook::ask_head(&self.warden, permit, request, exchange)?;
         // How much is read at most of what anybody asks about.
-        let limits = [form::limit(permit), attack::limit(permit, request.headers(), exchange)];
+        let limits = [
+            form::limit(permit),
+            webhook::limit(permit, exchange),
+            attack::limit(permit, request.headers(), exchange),
+        ];
         let Some(limit) = limits.into_iter().flatten().max() else {
             let watch = attack::Watch::of(permit, request.headers());
             return self
@@ -82,6 +88,7 @@ impl<W: Warden, S> Inspect<W, S> {
         };
         let body = read::whole(request.body_mut(), limit, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
+        webhook::ask(&self.warden, permit, request, &body, exchange)?;
         attack::ask(permit, request.headers(), &body, exchange)?;
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await
     }

@@ -91,6 +91,11 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
     if reason == Reason::TooManyAtOnce {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    if let Some(challenge) = exchange.challenge().filter(|_| reason == Reason::Credentials) {
+        // RFC 9110 15.5.2.
+        let challenge = HeaderValue::from_static(challenge);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
     if reason == Reason::Method {
         // RFC 9110 15.5.6.
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));

@@ -1,9 +1,9 @@
 //! What is counted of limits, offences, bans and sign-ins.
 
 use gateway_policy::{Jail, Reason};
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::{Metrics, counter, counters, gauges};
+use super::{Metrics, counter, counters, gauge, gauges};
 use crate::{
     AttackOutcome,
     names::{label, metric},
@@ -22,6 +22,8 @@ pub(super) struct Guarded {
     sign_ins: IntCounterVec,
     state_write_failures: IntCounter,
     ledger_keys: IntGaugeVec,
+    webhook_requests: IntCounterVec,
+    windows_open: IntGauge,
 }
 
 impl Guarded {
@@ -45,6 +47,12 @@ impl Guarded {
             jail_would_ban: counters(registry, metric::JAIL_WOULD_BAN, &[label::JAIL])?,
             sign_ins: counters(registry, metric::SIGN_INS, &[label::OUTCOME])?,
             ledger_keys: gauges(registry, metric::LEDGER_KEYS, &[label::KIND])?,
+            webhook_requests: counters(
+                registry,
+                metric::WEBHOOK_REQUESTS,
+                &[label::WEBHOOK, label::OUTCOME],
+            )?,
+            windows_open: gauge(registry, metric::WINDOWS_OPEN)?,
             state_write_failures: counter(registry, metric::STATE_WRITE_FAILURES)?,
         };
         for jail in Jail::all() {
@@ -80,6 +88,24 @@ impl Metrics {
     /// Counts a request that was charged to a limit: `allowed`, `refused` or `would_refuse`.
     pub fn rate_limited(&self, rule: &str, outcome: &'static str) {
         self.guard.rate_limit_requests.with_label_values(&[rule, outcome]).inc();
+    }
+
+    /// Counts a webhook's call: `accepted`, `refused` or `would_refuse`.
+    pub fn webhook(&self, webhook: &str, outcome: &'static str) {
+        self.guard.webhook_requests.with_label_values(&[webhook, outcome]).inc();
+    }
+
+    /// Forgets a webhook that the policy has no more.
+    pub fn forget_webhook(&self, webhook: &str) {
+        for outcome in ["accepted", "refused", "would_refuse"] {
+            // Not there is as good as gone.
+            drop(self.guard.webhook_requests.remove_label_values(&[webhook, outcome]));
+        }
+    }
+
+    /// Says how many windows are open.
+    pub fn windows(&self, open: usize) {
+        self.guard.windows_open.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     /// Forgets the limits that the policy has no more.
