@@ -232,6 +232,11 @@ impl N8n {
         Self { process, command, folder: folder.to_owned(), port }
     }
 
+    /// The port that it listens at on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Ends it at once, as a crash would.
     pub(crate) async fn kill(&mut self) {
         self.process.kill().await;

@@ -14,6 +14,7 @@
 
 mod acme;
 mod answers;
+mod attacks;
 mod browser;
 mod client;
 mod deploy;
@@ -31,3 +32,4 @@ mod routing;
 mod slow;
 mod triggers;
 mod vanish;
+mod webhooks;

@@ -90,7 +90,7 @@ fn whole_file(session: &Session<'_>, message: String, hint: Option<String>) -> O
     None
 }
 
-#[expect(clippy::too_many_lines, reason = "a line for each section of the file")]
+#[expect(clippy::too_many_lines, reason = "one section of the file after the other")]
 fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Config> {
     let root = yaml::parse(text, session)?;
     let top = root.place;

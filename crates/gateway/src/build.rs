@@ -91,3 +91,12 @@ pub(crate) fn rules(
         hsts: settings.tls.certificate != gateway_config::Certificate::SelfSigned,
     }
 }
+
+/// What webhooks were called of which nothing is asked any more, or elsewhere in the file.
+pub(crate) fn webhooks_gone(before: &Policy, now: &Policy) -> Vec<Arc<str>> {
+    let named = |policy: &Policy| {
+        let all = policy.webhooks.iter().map(|(_, _, webhook, _)| Arc::clone(&webhook.name));
+        all.collect::<std::collections::BTreeSet<_>>()
+    };
+    named(before).difference(&named(now)).cloned().collect()
+}

@@ -400,7 +400,9 @@ impl Reloader {
         self.terms.send_replace(terms);
         let rules = Arc::new(build::rules(self.revision, &settings, policy, upstreams));
         let before = self.rules.send_replace(Arc::clone(&rules));
-        self.forget_webhooks(&before.policy, &rules.policy);
+        for gone in build::webhooks_gone(&before.policy, &rules.policy) {
+            self.telemetry.metrics.forget_webhook(&gone);
+        }
         self.needs.send_replace(needs);
         (self.settings, self.since) = (settings, self.clock.now());
         self.warn(warnings);
@@ -425,17 +427,6 @@ impl Reloader {
                 Ok(())
             }
             Obtained::Kept(wanted) => self.keeping.want(Some(wanted)),
-        }
-    }
-
-    /// What is counted of webhooks that are asked for nothing any more, or elsewhere in the file.
-    fn forget_webhooks(&self, before: &Policy, now: &Policy) {
-        let named = |policy: &Policy| {
-            let all = policy.webhooks.iter().map(|(_, _, webhook, _)| Arc::clone(&webhook.name));
-            all.collect::<std::collections::BTreeSet<_>>()
-        };
-        for gone in named(before).difference(&named(now)) {
-            self.telemetry.metrics.forget_webhook(gone);
         }
     }
 

@@ -81,7 +81,7 @@ pub struct Question<'q> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// What was asked: `host`, `path`, `client`, `deny`, `access`, `window`, `method`, `body`,
-    /// `attack`, `webhook`, `limit`, `upgrade`, `mode`.
+    /// `webhook`, `attack`, `limit`, `upgrade`, `mode`.
     pub asked: &'static str,
     /// What was found.
     pub found: String,
@@ -167,14 +167,14 @@ impl Policy {
             Ok(limit) => (limit, would),
             Err(refusal) => (u64::MAX, would.or(Some(refusal))),
         };
+        let (webhook, limit) = self.called(question, located, steps)?;
+        let would = limit.as_ref().err().map_or(would, |refusal| would.or(Some(*refusal)));
+        let body_limit = body_limit.min(limit.unwrap_or(u64::MAX));
         let attacks = self.attacks.look(&Head::new(located, question.head), steps);
         let (attacks, would) = match self.spare(attacks, steps)? {
             Ok(suspected) => (suspected, would),
             Err(refusal) => (None, would.or(Some(refusal))),
         };
-        let (webhook, limit) = self.called(question, located, steps)?;
-        let would = limit.as_ref().err().map_or(would, |refusal| would.or(Some(*refusal)));
-        let body_limit = body_limit.min(limit.unwrap_or(u64::MAX));
         let (limits, attempt) = self.budget(question, located, steps)?;
         let by_path = limits.iter().any(|limit| limit.per == Per::Path);
         let path_key = by_path.then(|| path_key(located.surface, located.tail));

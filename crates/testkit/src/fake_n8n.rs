@@ -266,10 +266,7 @@ impl FakeN8n {
             "stream" => Ok(Response::new(Either::Right(self.dripping()))),
             _ => {
                 let mut answer = own(format!("{} bytes", body.unwrap_or_default()));
-                let failed = behaviour.parse::<u16>().ok().filter(|it| (400..600).contains(it));
-                if let Some(status) = failed.and_then(|it| StatusCode::from_u16(it).ok()) {
-                    *answer.status_mut() = status;
-                }
+                *answer.status_mut() = asked_for(&behaviour);
                 Ok(answer)
             }
         }
@@ -308,6 +305,12 @@ impl FakeN8n {
         });
         channel
     }
+}
+
+/// The status that a segment asks for.
+fn asked_for(segment: &str) -> StatusCode {
+    let failure = segment.parse::<u16>().ok().filter(|it| (400..600).contains(it));
+    failure.and_then(|it| StatusCode::from_u16(it).ok()).unwrap_or(StatusCode::OK)
 }
 
 /// Reads a body to its end: its length, nothing if it broke off; and its beginning.

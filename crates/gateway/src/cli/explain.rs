@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use anyhow::{Context, bail};
 use gateway_config::{System, load};
+use gateway_n8n::Release;
 use gateway_policy::{Policy, Question, Shown, Step};
 use http::{Request, Uri, header, request, uri::Authority};
 use serde_json::json;
@@ -24,18 +25,22 @@ pub(super) struct Supposed {
     method: String,
     /// The URL, or a path on the policy's site.
     url: String,
+    /// The release that n8n is of, such as 2.40.7: which attacks are stopped depends on it.
+    #[arg(long, value_name = "RELEASE")]
+    n8n: Option<Release>,
     /// As a WebSocket's opening handshake.
     #[arg(long)]
     websocket: bool,
 }
 
 pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow::Result<Exit> {
-    let Supposed { from, client_certificate, method, url, websocket } = supposed;
+    let Supposed { from, client_certificate, method, url, n8n, websocket } = supposed;
     let running = Running { config: file.to_owned(), admin: None, token_file: None };
     let (answers, windows) =
         wait(async { Ok((resolve_names(file).await?, windows::open_now(&running).await)) })?;
-    let config = load(file, &System, &answers)?;
-    let policy = &config.policy;
+    let mut policy = load(file, &System, &answers)?.policy;
+    policy.attacks = policy.attacks.with_release(*n8n);
+    let policy = &policy;
     let head = head(policy, method, url, *websocket)?;
     let client = policy.clients.client(*from);
     let shown = if *client_certificate { Shown::Fitting } else { Shown::Nothing };

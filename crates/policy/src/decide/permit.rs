@@ -122,7 +122,7 @@ impl Permit {
     pub fn is_asked_about(&self) -> bool {
         let of_body = |it: &Suspected| !it.asked.is_empty();
         let proof = self.webhook.as_ref().is_some_and(|(webhook, _)| webhook.proof.is_some());
-        self.attempt.is_some() || self.attacks().is_some_and(of_body) || proof
+        self.attempt.is_some() || proof || self.attacks().is_some_and(of_body)
     }
 
     /// Whether 200 or 304 in answer shows that n8n took the client's session for good.

@@ -79,13 +79,13 @@ impl<W: Warden, S> Inspect<W, S> {
             webhook::limit(permit, exchange),
             attack::limit(permit, request.headers(), exchange),
         ];
-        let Some(limit) = limits.into_iter().flatten().max() else {
-            let watch = attack::Watch::of(permit, request.headers());
-            return self
-                .inner
-                .serve(permitted.map(|body, _, _| Either::Right(body.watched(watch))))
-                .await;
+        let limit = limits.into_iter().flatten().max();
+        let watch = attack::Watch::of(permit, request.headers());
+        let mut permitted = permitted.map(|body, _, _| body.watched(watch));
+        let Some(limit) = limit else {
+            return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
         };
+        let (request, permit, exchange) = permitted.parts_mut();
         let body = read::whole(request.body_mut(), limit, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
         webhook::ask(&self.warden, permit, request, &body, exchange)?;
