@@ -3,6 +3,7 @@
 
 mod acme;
 mod attacks;
+mod audit;
 mod bans;
 mod grants;
 
@@ -16,6 +17,7 @@ pub(crate) use acme::{
     Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
 };
 pub(crate) use attacks::{AttackMode, Attacks, OwnAttack, Presence, Test, TextTest};
+pub(crate) use audit::{Audit, Backup, Level as AuditLevel};
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 pub(crate) use grants::{ClientCertificate, Grant};
 
@@ -65,6 +67,9 @@ pub(crate) struct Policy {
     pub(crate) attacks: Option<At<Attacks>>,
     /// How much and how long.
     pub(crate) limits: Option<At<Limits>>,
+    /// What is looked at of n8n's own installation, by the gateway once a day and by
+    /// `n8n-gateway audit`. Without this section the gateway does not look by itself.
+    pub(crate) audit: Option<At<Audit>>,
     /// Where state is kept.
     pub(crate) state: Option<At<State>>,
     /// What is written down.
