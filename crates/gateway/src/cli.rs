@@ -2,6 +2,7 @@
 
 mod admin_client;
 mod attacks;
+mod audit;
 mod bans;
 mod certs;
 mod check;
@@ -10,6 +11,7 @@ mod live;
 
 use std::{path::PathBuf, process::ExitCode};
 
+pub(crate) use admin_client::ask_operator;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use gateway_config::Invalid;
 
@@ -133,6 +135,17 @@ enum Command {
         #[command(subcommand)]
         command: certs::Certs,
     },
+    /// Look at n8n's own installation, and say what is wrong, why it matters, and what to change.
+    ///
+    /// Exits with 1 if there is a finding of the policy's `audit.level` or worse. What cannot be looked
+    /// at is told as such: without a key of n8n's API that is accounts and workflows, without the rights
+    /// of n8n's own user its environment.
+    Audit {
+        #[command(flatten)]
+        policy: PolicyFile,
+        #[command(flatten)]
+        options: audit::Options,
+    },
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -208,6 +221,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Bans { command } => bans::bans(command),
         Command::Attacks { command } => attacks::attacks(command),
         Command::Certs { command } => certs::certs(command),
+        Command::Audit { policy, options } => audit::audit(&policy.config, options),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);
