@@ -15,9 +15,11 @@
 mod acme;
 mod answers;
 mod attacks;
+mod audit;
 mod browser;
 mod client;
 mod deploy;
+mod doctor;
 mod guard;
 mod http;
 mod installation;

@@ -6,11 +6,14 @@
 mod acme;
 mod admin;
 mod assembly;
+mod audit;
 mod build;
+mod caller;
 mod certificates;
 pub mod cli;
 mod confine;
 mod control;
+mod doctor;
 mod guard;
 mod identity;
 mod load;
