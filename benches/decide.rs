@@ -6,7 +6,7 @@ use std::{hint::black_box, net::IpAddr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway_benches::{Files, HOST};
-use gateway_policy::{Login, Network, Policy, PrefixSet, Question, Shown};
+use gateway_policy::{Login, Network, Policy, PrefixSet, Question, Shown, Windows};
 use http::{Request, request};
 use ipnet::IpNet;
 
@@ -36,6 +36,7 @@ fn decide(policy: &Policy, head: &request::Parts, from: IpAddr) -> bool {
             client,
             shown: Shown::Nothing,
             login: Login::default(),
+            windows: Windows::NONE,
         })
         .is_ok()
 }

@@ -10,6 +10,7 @@
 
 mod access;
 mod accounts;
+mod answers;
 mod attacks;
 mod bans;
 mod bodies;
@@ -21,9 +22,11 @@ mod faults;
 mod floods;
 mod frames;
 mod hygiene;
+mod known;
 mod limits;
 mod load;
 mod reload;
+mod rest;
 mod rubbish;
 mod said;
 mod sign_in;
@@ -32,4 +35,6 @@ mod stalls;
 mod stop;
 mod strict;
 mod tunnel;
+mod webhooks;
+mod windows;
 mod wire;

@@ -12,20 +12,25 @@ use std::{
 use serde_json::Value;
 
 /// Who may know whom. An arrow that is not here is a mistake in the house.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("gateway-n8n", &[]),
     ("gateway-policy", &["gateway-n8n"]),
     ("gateway-telemetry", &["gateway-n8n", "gateway-policy"]),
-    ("gateway-config", &["gateway-n8n", "gateway-policy"]),
+    ("gateway-signatures", &[]),
+    ("gateway-config", &["gateway-n8n", "gateway-policy", "gateway-signatures"]),
     ("gateway-ledger", &["gateway-n8n", "gateway-policy", "gateway-telemetry"]),
     ("gateway-certs", &["gateway-n8n", "gateway-policy", "gateway-telemetry"]),
     ("gateway-edge", &["gateway-n8n", "gateway-policy", "gateway-telemetry"]),
-    ("gateway-proxy", &["gateway-n8n", "gateway-policy", "gateway-telemetry"]),
+    (
+        "gateway-proxy",
+        &["gateway-n8n", "gateway-policy", "gateway-signatures", "gateway-telemetry"],
+    ),
     (
         "n8n-gateway",
         &[
             "gateway-n8n",
             "gateway-policy",
+            "gateway-signatures",
             "gateway-telemetry",
             "gateway-config",
             "gateway-ledger",

@@ -25,7 +25,7 @@ pub(crate) const TEAM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// The policy of most tests, besides what each gateway needs.
-const USUAL: &str = "\
+pub(crate) const USUAL: &str = "\
 networks: { team: [127.0.0.1, \"::1\"] }
 access: { editor: team, mcp: anyone }
 ";
@@ -224,11 +224,17 @@ pub(crate) struct N8n {
 }
 
 impl N8n {
-    /// Starts n8n for the world's address `url`.
-    fn start(folder: &Path, port: u16, url: &str) -> Self {
+    /// Starts n8n for the world's address `url`, set up otherwise by `change`.
+    fn start(folder: &Path, port: u16, url: &str, change: impl FnOnce(&mut Command)) -> Self {
         let mut command = n8n_command(folder, port, url, &[]);
+        change(&mut command);
         let process = Process::start("n8n", &mut command, folder);
         Self { process, command, folder: folder.to_owned(), port }
+    }
+
+    /// The port that it listens at on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Ends it at once, as a crash would.
@@ -291,10 +297,19 @@ impl Installation {
 
     /// The same with another policy: `rest` says who may call what.
     pub(crate) async fn start_with(host: &'static str, rest: &str) -> Self {
+        Self::start_changed(host, rest, |_| {}).await
+    }
+
+    /// The same with an n8n that is set up otherwise by `change`.
+    pub(crate) async fn start_changed(
+        host: &'static str,
+        rest: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [port] = free_ports();
         let gateway = Gateway::start_with(folder.path(), host, port, rest).await;
-        let n8n = N8n::start(folder.path(), port, &gateway.url());
+        let n8n = N8n::start(folder.path(), port, &gateway.url(), change);
         let (team, stranger) = (gateway.client(TEAM), gateway.client(STRANGER));
         let mut installation = Self { n8n, gateway, team, stranger, folder };
         installation.until_n8n_answers().await;

@@ -14,9 +14,13 @@
 
 mod accounts;
 mod acme;
+mod answers;
+mod attacks;
+mod audit;
 mod browser;
 mod client;
 mod deploy;
+mod doctor;
 mod guard;
 mod http;
 mod installation;
@@ -31,3 +35,4 @@ mod routing;
 mod slow;
 mod triggers;
 mod vanish;
+mod webhooks;

@@ -209,27 +209,14 @@ fn node_package(folder: &Path) -> PathBuf {
 
 /// A real n8n, installed on first use: 2.8 GB and some minutes.
 pub(crate) async fn n8n() -> anyhow::Result<N8n> {
-    let recipe = crate::root().join("xtask/n8n");
-    let lock = fs::read(recipe.join("package-lock.json")).context("the lock file of n8n")?;
-    let hash: String = Sha256::digest(lock).iter().take(6).map(|it| format!("{it:02x}")).collect();
-    let folder = cache()?.join(format!("n8n-{hash}"));
+    let (folder, complete) = folder_for("n8n")?;
     let n8n = N8n { folder: folder.clone() };
-    // Written last: a folder without it is what an interrupted installation left behind.
-    let complete = folder.join("complete");
     if complete.exists() {
         return Ok(n8n);
     }
     println!("==> a real n8n goes to {} (2.8 GB, some minutes, once)", folder.display());
     debian(&FOR_N8N).await?;
-    fs::create_dir_all(&folder)?;
-    for file in ["package.json", "package-lock.json"] {
-        fs::copy(recipe.join(file), folder.join(file))?;
-    }
-    let mut install = command("npm");
-    // Its install scripts would download what a registry does not have.
-    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-    install.current_dir(&folder);
-    run("npm ci", install).await?;
+    npm_ci("n8n", &folder).await?;
 
     let mut rebuild = command("npm");
     rebuild.args(["rebuild", "sqlite3", "--loglevel=error"]).current_dir(&folder);
@@ -237,4 +224,38 @@ pub(crate) async fn n8n() -> anyhow::Result<N8n> {
     run("npm rebuild sqlite3", rebuild).await?;
     fs::write(complete, "")?;
     Ok(n8n)
+}
+
+/// The libraries of those who send webhooks, installed on first use: 76 MB.
+pub(crate) async fn webhook_libraries() -> anyhow::Result<PathBuf> {
+    let (folder, complete) = folder_for("webhooks")?;
+    if !complete.exists() {
+        debian(&FOR_N8N).await?;
+        npm_ci("webhooks", &folder).await?;
+        fs::write(complete, "")?;
+    }
+    Ok(folder)
+}
+
+/// Where what a recipe lists is installed, and the file that is there when all of it is. It is written
+/// last: a folder without it is what an interrupted installation left behind.
+fn folder_for(recipe: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let lock = fs::read(crate::root().join("xtask").join(recipe).join("package-lock.json"));
+    let lock = lock.with_context(|| format!("the lock file of {recipe}"))?;
+    let hash: String = Sha256::digest(lock).iter().take(6).map(|it| format!("{it:02x}")).collect();
+    let folder = cache()?.join(format!("{recipe}-{hash}"));
+    let complete = folder.join("complete");
+    Ok((folder, complete))
+}
+
+async fn npm_ci(recipe: &str, folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(crate::root().join("xtask").join(recipe).join(file), folder.join(file))?;
+    }
+    let mut install = command("npm");
+    // Install scripts would download what a registry does not have.
+    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    install.current_dir(folder);
+    run(&format!("npm ci: {recipe}"), install).await
 }

@@ -55,12 +55,14 @@ async fn real_parts() -> anyhow::Result<()> {
     parts::programs_for_tests().await?;
     instructions::check(&crate::release_binary()).await?;
     let n8n = parts::n8n().await?;
+    let libraries = parts::webhook_libraries().await?;
     let arguments =
         ["test", "--locked", "-p", "gateway-tests", "--features", "real", "--test", "real"];
     let mut tests = cargo(&arguments);
     // One after the other: each has an n8n of its own, on two cores.
     tests.args(["--", "--test-threads=1", "--nocapture"]);
     tests.env("N8N_GATEWAY_TEST_N8N", &n8n.folder);
+    tests.env("N8N_GATEWAY_TEST_WEBHOOKS", libraries);
     tests.env("N8N_GATEWAY_TEST_BINARY", crate::release_binary());
     run("tests with a real n8n, a browser, a CA and promtool", tests).await
 }

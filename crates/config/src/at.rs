@@ -161,6 +161,12 @@ pub(crate) fn the_value<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
 #[derive(Clone, Debug)]
 pub(crate) struct OneOrMany<T>(pub(crate) Vec<At<T>>);
 
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Shaped<'de> for OneOrMany<T> {
     const EXPECTED: &'static str = "a value or a list of values";
 

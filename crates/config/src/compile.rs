@@ -8,7 +8,7 @@ use std::{
 };
 
 use gateway_n8n::{Endpoints, Root, Surfaces};
-use gateway_policy::{Cdn, Clients, Hosts, Mode, Place, Policy, Trusted};
+use gateway_policy::{AnswerRules, Cdn, Clients, Hosts, Mode, Place, Policy, Trusted};
 use serde::Deserialize;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     access::{Surroundings, access, bodies, networks_of},
     accounts,
     at::{At, Keyed, OneOrMany},
-    bans,
+    attacks, audit, bans,
     de::{Reader, Session},
     grants::Authorities,
     limits::{self, Held},
@@ -26,6 +26,7 @@ use crate::{
     rates, raw,
     text::{AdminSocket, HostName, ListenAddress},
     tls::{self, Beside},
+    webhooks,
     world::{Purpose, START_ANEW, beside},
     yaml,
 };
@@ -90,6 +91,7 @@ fn whole_file(session: &Session<'_>, message: String, hint: Option<String>) -> O
     None
 }
 
+#[expect(clippy::too_many_lines, reason = "one section of the file after the other")]
 fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Config> {
     let root = yaml::parse(text, session)?;
     let top = root.place;
@@ -106,7 +108,11 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         rate_limits,
         bans: banned,
         accounts: of_accounts,
+        answers: answered,
+        attacks: known,
         limits,
+        webhooks: hooks,
+        audit: audited,
         state,
         log,
         hardening,
@@ -140,8 +146,10 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
     needs.files.extend(of_sessions.files);
     check_vouching(&listen, &clients, !client_cas.is_empty(), top, session);
     let (deny, bodies) = (networks_of(denied, &around), bodies(body, &around));
-    let rates = rates::rate_limits(rate_limits, &around);
+    let limits = rates::rate_limits(rate_limits, &around);
+    let (webhooks, proofs) = webhooks::webhooks(hooks, &around);
     let (bans, nftables) = bans::bans(taken(banned), &around);
+    let attacks = attacks::attacks(taken(known), session);
     let settings = Settings {
         listen,
         tls: tls?,
@@ -153,16 +161,32 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         head,
         timeouts,
         min_rate,
+        audit: audit::audit(audited, session),
         state: state_of(taken(state), session),
         log: log_of(taken(log), session),
         hardening: hardening.and_then(|it| it.value).unwrap_or_default(),
         leaked_passwords,
         nftables,
+        proofs,
     };
     let (hosts, mode) = (hosts?, mode_of(mode));
-    let (limits, bans) = (rates, if mode == Mode::DryRun { bans.dry() } else { bans });
-    let policy =
-        Policy { hosts, clients, surfaces, deny, access, bodies, limits, bans, accounts, mode };
+    let answers = answers_of(taken(answered), mode);
+    let bans = if mode == Mode::DryRun { bans.dry() } else { bans };
+    let policy = Policy {
+        hosts,
+        clients,
+        surfaces,
+        deny,
+        access,
+        bodies,
+        limits,
+        bans,
+        accounts,
+        answers,
+        attacks,
+        webhooks,
+        mode,
+    };
     Some(Config { settings, policy, needs, warnings: Vec::new() })
 }
 
@@ -171,6 +195,18 @@ fn state_of(raw: raw::State, session: &Session<'_>) -> PathBuf {
     match dir.and_then(|dir| dir.value) {
         Some(dir) => beside(session.file, Path::new(&dir)),
         None => PathBuf::from("/var/lib/n8n-gateway"),
+    }
+}
+
+fn answers_of(raw: raw::Answers, mode: Mode) -> AnswerRules {
+    let raw::Answers { sandbox, frames } = raw;
+    if mode == Mode::DryRun {
+        return AnswerRules::UNTOUCHED;
+    }
+    AnswerRules {
+        discreet: true,
+        sandbox: sandbox.and_then(|it| it.value).unwrap_or(true),
+        frames: !matches!(frames.and_then(|it| it.value), Some(raw::Frames::Anyone)),
     }
 }
 

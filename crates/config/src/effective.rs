@@ -7,11 +7,12 @@ use std::{
 
 use gateway_n8n::Surface;
 use gateway_policy::{
-    Accounts, Bans, Grant, Limit, Mode, NewNetwork, PathRules, Quota, Sentence, Timestamp, Who,
+    Accounts, AttackMode, Attacks, Bans, Grant, Limit, Mode, NewNetwork, PathRules, Quota,
+    Sentence, Timestamp, Webhooks, Who,
 };
 use serde_json::{Map, Value, json};
 
-use crate::{Admin, Certificate, Config, Publisher, Settings, TlsVersion};
+use crate::{Admin, Audit, BackupSource, Certificate, Config, Publisher, Settings, TlsVersion};
 
 /// The policy in force. The access of a path is shown with what made it.
 #[must_use]
@@ -42,20 +43,78 @@ pub fn effective(config: &Config) -> Value {
             });
             told.collect::<Vec<_>>().join("; ")
         }),
+        "webhooks": webhooks(&policy.webhooks),
         "bans": bans(&policy.bans, settings.nftables),
         "accounts": accounts(&policy.accounts, settings),
+        "attacks": attacks(&policy.attacks),
         "limits": limits(config),
+        "audit": settings.audit.as_ref().map(audit),
         "state": { "dir": settings.state },
         "log": {
             "format": settings.log.format,
             "level": settings.log.level,
             "fail2ban": settings.log.fail2ban,
         },
+        "answers": {
+            "sandbox": policy.answers.sandbox,
+            "frames": if policy.answers.frames { "same-origin" } else { "anyone" },
+        },
         "hardening": settings.hardening,
         "mode": match policy.mode {
             Mode::Enforce => "enforce",
             Mode::DryRun => "dry-run",
         },
+    })
+}
+
+/// What is asked of each webhook.
+fn webhooks(all: &Webhooks) -> Value {
+    let told = all.iter().map(|(surface, path, webhook, source)| {
+        let from = webhook.from.as_ref();
+        let asked = [
+            webhook.proof.as_ref().map(|it| {
+                let once = it.once.map(|it| humantime::format_duration(it).to_string());
+                let once = once.map(|it| format!(", once in {it}")).unwrap_or_default();
+                format!("{}{once}", it.name)
+            }),
+            (!webhook.methods.is_empty()).then(|| listed(&webhook.methods)),
+            (!webhook.content_types.is_empty()).then(|| listed(&webhook.content_types)),
+            webhook.size.map(|it| format!("{} KiB", it >> 10)),
+            from.map(|it| {
+                let names: Vec<_> = it.iter().map(|network| network.name()).collect();
+                format!("from {}", listed(&names))
+            }),
+        ];
+        let asked: Vec<String> = asked.into_iter().flatten().collect();
+        (format!("{}/{path}", surface.name()), json!(format!("{} ({source})", asked.join("; "))))
+    });
+    Value::Object(told.collect())
+}
+
+fn listed(all: &[impl ToString]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn audit(audit: &Audit) -> Value {
+    let span = |it| humantime::format_duration(it).to_string();
+    let seconds = |it: i64| span(Duration::from_secs(it.unsigned_abs()));
+    let minute = |it: u16| format!("{:02}:{:02}", it / 60, it % 60);
+    json!({
+        "every": span(audit.every),
+        "level": audit.level.name(),
+        "api_key": audit.api_key.as_ref().map(ToString::to_string),
+        "data": audit.data,
+        "env_files": audit.env_files,
+        "backup": match &audit.backup {
+            Some(BackupSource::Path(path)) => json!({ "path": path }),
+            Some(BackupSource::Command(command)) => json!({ "command": command }),
+            None => Value::Null,
+        },
+        "max_backup_age": seconds(audit.bounds.backup),
+        "hours": audit.bounds.hours.map(|it| format!("{}-{}", minute(it.from), minute(it.to))),
+        "max_admins": audit.bounds.admins,
+        "unused": seconds(audit.bounds.unused),
+        "accept": audit.accept,
     })
 }
 
@@ -189,6 +248,23 @@ fn bans(bans: &Bans, nftables: bool) -> Value {
         })),
         "recidive": bans.recidive.as_ref().map(sentence),
         "nftables": nftables,
+    })
+}
+
+/// What is done about each attack while nobody knows n8n's release, which a file cannot tell.
+fn attacks(attacks: &Attacks) -> Value {
+    let mode = |mode: AttackMode| match mode {
+        AttackMode::Off => "off",
+        AttackMode::Report => "report",
+        AttackMode::Block => "block",
+        AttackMode::Auto => "auto",
+    };
+    let all = attacks.all().map(|(it, _)| {
+        (it.entry.id.to_string(), Value::String(format!("{} ({})", mode(it.mode), it.source)))
+    });
+    json!({
+        "max_body": format!("{} KiB", attacks.body_limit() >> 10),
+        "entries": all.collect::<Map<_, _>>(),
     })
 }
 

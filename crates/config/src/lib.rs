@@ -9,6 +9,8 @@
 mod access;
 mod accounts;
 mod at;
+mod attacks;
+mod audit;
 mod bans;
 mod compile;
 mod de;
@@ -24,6 +26,7 @@ mod secret;
 mod settings;
 mod text;
 mod tls;
+mod webhooks;
 mod world;
 mod yaml;
 
@@ -34,8 +37,8 @@ pub use problem::{Problem, Problems, Severity};
 pub use raw::schema;
 pub use secret::{Secret, SecretBytes};
 pub use settings::{
-    Acme, Admin, Backend, Certificate, Challenge, ClientCa, Connections, Directory, Dns, Eab,
-    HeadSize, KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher, Requests, Rfc2136,
-    Settings, Timeouts, Tls, TlsVersion, TsigAlgorithm, TsigKey,
+    Acme, Admin, Audit, Backend, BackupSource, Certificate, Challenge, ClientCa, Connections,
+    Directory, Dns, Eab, HeadSize, KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher,
+    Requests, Rfc2136, Settings, Timeouts, Tls, TlsVersion, TsigAlgorithm, TsigKey,
 };
 pub use world::{Answers, Needs, Purpose, System, World};

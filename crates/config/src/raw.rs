@@ -3,8 +3,11 @@
 
 mod accounts;
 mod acme;
+mod attacks;
+mod audit;
 mod bans;
 mod grants;
+mod webhooks;
 
 use std::borrow::Cow;
 
@@ -16,8 +19,11 @@ pub(crate) use accounts::{Accounts, NewNetwork, Password, SecondFactor, Sessions
 pub(crate) use acme::{
     Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
 };
+pub(crate) use attacks::{AttackMode, Attacks, OwnAttack, Presence, Test, TextTest};
+pub(crate) use audit::{Audit, Backup, Level as AuditLevel};
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 pub(crate) use grants::{ClientCertificate, Grant};
+pub(crate) use webhooks::{Algorithm, Encoding, Hmac, Signature, Webhook};
 
 use crate::{
     Hardening, Secret,
@@ -61,8 +67,18 @@ pub(crate) struct Policy {
     pub(crate) bans: Option<At<Bans>>,
     /// What is asked of n8n's accounts.
     pub(crate) accounts: Option<At<Accounts>>,
+    /// What is done to n8n's answers before they go out.
+    pub(crate) answers: Option<At<Answers>>,
+    /// Known attacks on n8n: what is stopped and what is told.
+    pub(crate) attacks: Option<At<Attacks>>,
     /// How much and how long.
     pub(crate) limits: Option<At<Limits>>,
+    /// What is asked of webhooks before n8n is touched, by path as n8n has it (`/webhook/orders`, and what
+    /// is below it); `*` stands for one segment, and the longest path wins.
+    pub(crate) webhooks: Option<At<Keyed<Webhook>>>,
+    /// What is looked at of n8n's own installation, by the gateway once a day and by
+    /// `n8n-gateway audit`. Without this section the gateway does not look by itself.
+    pub(crate) audit: Option<At<Audit>>,
     /// Where state is kept.
     pub(crate) state: Option<At<State>>,
     /// What is written down.
@@ -74,6 +90,31 @@ pub(crate) struct Policy {
     /// `enforce` (the default), or `dry-run`: everything is decided, counted and logged, and what
     /// can be let through passes.
     pub(crate) mode: Option<At<Mode>>,
+}
+
+/// What is done to n8n's answers before they go out. Besides, n8n's release, places of its files, and
+/// which webhooks and executions there are, is not told.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answers {
+    /// Whether browsers show what webhooks, forms and files are answered with in a sandbox, as n8n
+    /// itself does (`true`, the default): a page that a workflow writes cannot act as whoever is signed
+    /// in. `false` where `N8N_INSECURE_DISABLE_WEBHOOK_IFRAME_SANDBOX` or
+    /// `N8N_INSECURE_DISABLE_FORM_HTML_SANDBOX` is set on purpose.
+    pub(crate) sandbox: Option<At<bool>>,
+    /// Who may show the editor in a frame: `same-origin` (the default) or `anyone`, for an n8n that is
+    /// embedded in another site.
+    pub(crate) frames: Option<At<Frames>>,
+}
+
+/// Who may show the editor in a frame.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Frames {
+    /// The editor itself.
+    SameOrigin,
+    /// Every site.
+    Anyone,
 }
 
 /// Whether decisions are carried out.

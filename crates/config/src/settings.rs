@@ -1,16 +1,20 @@
 //! What the mechanism is told.
 
 mod acme;
+mod audit;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use gateway_policy::{AuthorityId, Quota};
+use gateway_signatures::Proof;
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 
 pub use acme::{
     Acme, Challenge, Directory, Dns, Eab, KeyType, Publisher, Rfc2136, TsigAlgorithm, TsigKey,
 };
+
+pub use audit::{Audit, BackupSource};
 
 use crate::{Hardening, Secret};
 
@@ -38,12 +42,16 @@ pub struct Settings {
     /// The least that a client sends of a body or takes of an answer in the long run, in bytes a
     /// second; 0 if only stops count.
     pub min_rate: u64,
+    /// What is looked at of n8n's own installation; nothing if the gateway does not look by itself.
+    pub audit: Option<Audit>,
     /// Where state is kept.
     pub state: PathBuf,
     /// What is written down, and how.
     pub log: Log,
     /// The list of passwords that have leaked, if new ones are looked up.
     pub leaked_passwords: Option<PathBuf>,
+    /// What senders of webhooks have to show, as the policy numbers it.
+    pub proofs: Vec<Proof>,
     /// Whether nftables is told of bans.
     pub nftables: bool,
     /// How far the process gives up what it does not need. A change needs a restart.

@@ -13,7 +13,12 @@ use std::{
 use gateway_policy::{Connection, Reason};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+    upgrade::OnUpgrade,
+};
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::{
@@ -26,7 +31,7 @@ use crate::{
     App, Bounds, Leave,
     accept::Held,
     fate::Fate,
-    strict::{Flaw, Flow, Strict},
+    strict::{Flaw, Flow, Loan, Strict},
 };
 
 /// How long a connection may take to be given back.
@@ -61,14 +66,67 @@ pub(crate) fn one<A: App>(
         builder.max_headers(bounds.size.fields);
     }
     let flow = Arc::new(Flow::default());
-    let io = TokioIo::new(Strict::new(io, Arc::clone(&flow), &bounds, fate));
+    let mut strict = Box::new(Strict::new(io, Arc::clone(&flow), &bounds, fate));
     let left = Arc::<Mutex<Option<OnUpgrade>>>::default();
-    let (leaves, leaving) = (Arc::clone(&left), leave.clone());
-    let service = service_fn(move |request: Request<Incoming>| {
+    async move {
+        loop {
+            let loan = Loan::default();
+            let io = TokioIo::new(loan.lend(strict));
+            let (app, visit) = (app.clone(), visit.clone());
+            let service = service(app, visit, Arc::clone(&flow), Arc::clone(&left), leave.clone());
+            let mut serving = Box::pin(builder.serve_connection(io, service).with_upgrades());
+            let ended = tokio::select! {
+                ended = serving.as_mut() => ended,
+                () = leave.end().cancelled() => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.as_mut().await
+                }
+            };
+            drop(serving);
+            let refused = left.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // hyper gives a connection back on which an upgrade was ever asked for, refused or not,
+            // and has not closed it then.
+            if let Some(refused) = refused
+                && let Ok(Ok(io)) = timeout(FAREWELL, refused).await
+            {
+                // Whoever is gone does not hear it.
+                drop(TokioIo::new(io).shutdown().await);
+            }
+            let Some(mut rested) = loan.back() else { return ended };
+            let more = tokio::select! {
+                more = rested.awake() => more.is_ok_and(|more| more),
+                () = leave.end().cancelled() => false,
+            };
+            if !more {
+                drop(rested.shutdown().await);
+                return Ok(());
+            }
+            strict = rested;
+        }
+    }
+}
+
+/// What hyper asks for each request of one connection.
+fn service<A: App>(
+    app: A,
+    visit: Visit,
+    flow: Arc<Flow>,
+    left: Arc<Mutex<Option<OnUpgrade>>>,
+    leave: Leave,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Ending<A::Body>>,
+    Error = Infallible,
+    Future: Send,
+>
+where
+    <A::Body as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    service_fn(move |request: Request<Incoming>| {
         let unfit = flow.asked().map(Flaw::reason);
         let upgrade = request.extensions().get::<OnUpgrade>().cloned();
         let answer = answer(app.clone(), visit.clone(), request, unfit);
-        let (flow, leaves, leave) = (Arc::clone(&flow), Arc::clone(&leaves), leaving.clone());
+        let (flow, left, leave) = (Arc::clone(&flow), Arc::clone(&left), leave.clone());
         async move {
             let answer = answer.await;
             answer.map(|mut response| {
@@ -78,32 +136,12 @@ pub(crate) fn one<A: App>(
                 }
                 flow.answered(response.status());
                 if upgrade.is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    *leaves.lock().unwrap_or_else(PoisonError::into_inner) = upgrade;
+                    *left.lock().unwrap_or_else(PoisonError::into_inner) = upgrade;
                 }
                 response.map(|body| Ending { body, end: End(flow) })
             })
         }
-    });
-    let mut serving = Box::pin(builder.serve_connection(io, service).with_upgrades());
-    async move {
-        let ended = tokio::select! {
-            ended = serving.as_mut() => ended,
-            () = leave.end().cancelled() => {
-                serving.as_mut().graceful_shutdown();
-                serving.await
-            }
-        };
-        let refused = left.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // hyper gives a connection back on which an upgrade was ever asked for, refused or not, and
-        // has not closed it then.
-        if let Some(refused) = refused
-            && let Ok(Ok(io)) = timeout(FAREWELL, refused).await
-        {
-            // Whoever is gone does not hear it.
-            drop(TokioIo::new(io).shutdown().await);
-        }
-        ended
-    }
+    })
 }
 
 pin_project! {

@@ -11,6 +11,7 @@ mod clock;
 mod flaw;
 mod flow;
 mod head;
+mod rest;
 mod stand_in;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use self::{
 pub(crate) use self::{
     flow::Flow,
     head::{METHOD_BYTES, is_target},
+    rest::Loan,
 };
 use crate::{Bounds, fate::Fate};
 
@@ -67,6 +69,8 @@ pub(crate) struct Strict<IO> {
     given: usize,
     /// How many answers have ended and been sent.
     sent: u64,
+    /// Whether it waits for its next request without hyper.
+    rests: bool,
     farewell: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -98,6 +102,7 @@ impl<IO> Strict<IO> {
             passed: 0,
             given: 0,
             sent: 0,
+            rests: false,
             farewell: None,
         }
     }
@@ -135,7 +140,8 @@ impl<IO> Strict<IO> {
         // Some clients send an empty line after a body (RFC 9112 2.2), which begins nothing.
         let nothing = self.held.iter().all(|it| b"\r\n".contains(it));
         let awaited = match self.mode {
-            Mode::Messages if answered && nothing => Some(Awaited::Request),
+            Mode::Messages if answered && nothing && self.rests => Some(Awaited::Request),
+            Mode::Messages if answered && nothing => Some(Awaited::Rest),
             Mode::Messages if answered => Some(Awaited::RestOfHead),
             _ => None,
         };
@@ -225,6 +231,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Strict<IO> {
             }
             let Poll::Ready(more) = this.poll_more(cx, buf)? else {
                 match ready!(this.poll_late(cx)) {
+                    Awaited::Rest => this.rests = true,
                     Awaited::Request => this.fate.cut(Cut::Idle),
                     Awaited::RestOfHead => {
                         this.turn(Then::BadHead(Flaw::Late));

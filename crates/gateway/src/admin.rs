@@ -1,8 +1,11 @@
 //! The operator's own listener: metrics, health, status, reload, bans.
 
+pub(crate) mod attacks;
 pub(crate) mod bans;
 mod certificates;
 pub(crate) mod sessions;
+pub(crate) mod webhooks;
+pub(crate) mod windows;
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -144,6 +147,9 @@ impl Desk {
         if path == "/bans" || path.starts_with("/bans/") {
             return self.bans(request, who).await;
         }
+        if path == "/windows" || path.starts_with("/windows/") {
+            return self.windows(request, who).await;
+        }
         if path == "/certificates" || path.starts_with("/certificates/") {
             return self.certificates(&request, who).await;
         }
@@ -161,21 +167,29 @@ impl Desk {
                 metrics
             }
             (&Method::GET, "/openapi.json") => typed(StatusCode::OK, OPENAPI, "application/json"),
+            (&Method::GET, "/attacks") => {
+                let attacks = attacks::list(&self.rules.borrow().policy, &self.telemetry.metrics);
+                json(StatusCode::OK, &attacks)
+            }
             (&Method::GET, "/status") => match self.ask(Order::Status).await {
                 Some(status) => json(StatusCode::OK, &status),
                 None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
             },
+            (&Method::GET, "/webhooks") => json(StatusCode::OK, &webhooks::list(&self.guard)),
             (&Method::POST, "/reload") => {
                 let force = query(&request, "force").is_some();
                 self.reload(force).await
             }
             (&Method::POST, "/upgrade") => self.upgrade().await,
-            (_, "/upgrade" | "/reload" | "/status" | "/metrics" | "/readyz" | "/openapi.json") => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")
-            }
+            (
+                _,
+                "/upgrade" | "/reload" | "/status" | "/attacks" | "/metrics" | "/readyz"
+                | "/webhooks" | "/openapi.json",
+            ) => text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n"),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "metrics, healthz, readyz, status, reload, upgrade, bans, sessions, certificates, openapi.json\n",
+                "metrics, healthz, readyz, status, reload, upgrade, bans, sessions, certificates, attacks, \
+                 webhooks, windows, openapi.json\n",
             ),
         }
     }
@@ -229,6 +243,24 @@ impl Desk {
         }
     }
 
+    async fn windows(&self, request: Request<Incoming>, who: &str) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        let asked = path.strip_prefix("/windows/").map(decoded);
+        let done = match (request.method(), asked.as_deref()) {
+            (&Method::GET, None) => Ok(windows::list(&self.guard)),
+            (&Method::POST, None) => match wanted(request).await {
+                Ok(wanted) => windows::open(&self.guard, who, &wanted),
+                Err(complaint) => Err(complaint),
+            },
+            (&Method::DELETE, asked) => windows::close(&self.guard, who, asked),
+            _ => return text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n"),
+        };
+        match done {
+            Ok(windows) => json(StatusCode::OK, &windows),
+            Err(complaint) => json(complaint.status, &complaint),
+        }
+    }
+
     /// Compared by their hashes, so that the time it takes tells nothing of the token.
     fn shows_token(&self, request: &Request<Incoming>) -> bool {
         let Some(token) = &self.token else { return true };
@@ -268,8 +300,10 @@ fn is_named(request: &Request<Incoming>) -> bool {
     })
 }
 
-/// The bans that a request asks for.
-async fn wanted(request: Request<Incoming>) -> Result<bans::Wanted, bans::Complaint> {
+/// What a request asks for.
+async fn wanted<T: for<'de> Deserialize<'de>>(
+    request: Request<Incoming>,
+) -> Result<T, bans::Complaint> {
     let wrong = |why: String| bans::Complaint::new(StatusCode::BAD_REQUEST, why, None);
     let body = Limited::new(request.into_body(), LARGEST);
     #[expect(clippy::disallowed_methods, reason = "limited in the line above")]

@@ -83,6 +83,7 @@ pub(crate) fn rules(
         revision,
         policy,
         upstreams,
+        proofs: settings.proofs.clone(),
         readiness: settings.n8n.readiness.clone(),
         settings: settings.n8n.settings.clone(),
         timeouts: Timeouts { answer, body, stream, tunnel, ping },
@@ -90,4 +91,13 @@ pub(crate) fn rules(
         // A browser would refuse a developer's other services on the same name for a year.
         hsts: settings.tls.certificate != gateway_config::Certificate::SelfSigned,
     }
+}
+
+/// What webhooks were called of which nothing is asked any more, or elsewhere in the file.
+pub(crate) fn webhooks_gone(before: &Policy, now: &Policy) -> Vec<Arc<str>> {
+    let named = |policy: &Policy| {
+        let all = policy.webhooks.iter().map(|(_, _, webhook, _)| Arc::clone(&webhook.name));
+        all.collect::<std::collections::BTreeSet<_>>()
+    };
+    named(before).difference(&named(now)).cloned().collect()
 }

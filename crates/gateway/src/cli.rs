@@ -1,15 +1,21 @@
 //! The command line.
 
 mod admin_client;
+mod attacks;
+mod audit;
 mod bans;
 mod certs;
 mod check;
+mod doctor;
 mod explain;
 mod live;
 mod sessions;
+mod webhooks;
+mod windows;
 
 use std::{path::PathBuf, process::ExitCode};
 
+pub(crate) use admin_client::ask_operator;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use gateway_config::Invalid;
 
@@ -128,10 +134,53 @@ enum Command {
         #[command(subcommand)]
         command: sessions::Sessions,
     },
+    /// Say which attacks on n8n are known, and what is done about them.
+    Attacks {
+        #[command(subcommand)]
+        command: attacks::Attacks,
+    },
     /// Say how the certificates stand; get new ones, revoke.
     Certs {
         #[command(subcommand)]
         command: certs::Certs,
+    },
+    /// Let an address into a surface for a time: for who is travelling, or to try something once.
+    ///
+    /// It closes by itself, and with the end of the process; a changed policy leaves it open.
+    Open {
+        #[command(flatten)]
+        opening: windows::Opening,
+    },
+    /// Close what was opened for a time.
+    Close {
+        #[command(flatten)]
+        closing: windows::Closing,
+    },
+    /// Say which of n8n's webhooks were called.
+    Webhooks {
+        #[command(subcommand)]
+        command: webhooks::Webhooks,
+    },
+    /// Look at n8n's own installation, and say what is wrong, why it matters, and what to change.
+    ///
+    /// Exits with 1 if there is a finding of the policy's `audit.level` or worse. What cannot be looked
+    /// at is told as such: without a key of n8n's API that is accounts and workflows, without the rights
+    /// of n8n's own user its environment.
+    Audit {
+        #[command(flatten)]
+        policy: PolicyFile,
+        #[command(flatten)]
+        options: audit::Options,
+    },
+    /// Try the way through the public name: certificate, redirect, sign-in page, push socket, and what
+    /// n8n makes of it; say for each step what was tried, what came, and what to change.
+    ///
+    /// Exits with 1 if a step is wrong.
+    Doctor {
+        #[command(flatten)]
+        policy: PolicyFile,
+        #[command(flatten)]
+        options: doctor::Options,
     },
     /// Print completions for a shell.
     Completions {
@@ -207,7 +256,13 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Reload { gateway, force, json } => live::reload(&gateway, force, json),
         Command::Bans { command } => bans::bans(command),
         Command::Sessions { command } => sessions::sessions(command),
+        Command::Attacks { command } => attacks::attacks(command),
         Command::Certs { command } => certs::certs(command),
+        Command::Open { opening } => windows::open(opening),
+        Command::Close { closing } => windows::close(&closing),
+        Command::Webhooks { command } => webhooks::webhooks(command),
+        Command::Audit { policy, options } => audit::audit(&policy.config, options),
+        Command::Doctor { policy, options } => doctor::doctor(&policy.config, options),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);

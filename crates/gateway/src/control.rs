@@ -6,16 +6,20 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use gateway_certs::Clock;
 use gateway_config::Answers;
+use gateway_n8n::Release;
 use gateway_proxy::{Backend, CircuitState, Connect, Live, Tcp, Upstream, probe};
 use gateway_telemetry::{HandedOver, Telemetry, UpgradeFailed};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Outcome, Reloader, certificates,
+    Outcome, Reloader,
+    admin::windows,
+    audit::AuditStatus,
+    certificates,
     confine::{Confinement, Reach},
     signals::{self, Asked, Signals},
     status::{PolicyStatus, Recent, Status, UpstreamStatus},
@@ -71,10 +75,13 @@ const PROBE_SHUT: Duration = Duration::from_secs(1);
 pub(crate) struct Control {
     pub(crate) reloader: Reloader,
     pub(crate) answers: mpsc::Receiver<Answers>,
+    pub(crate) releases: mpsc::Receiver<Release>,
     pub(crate) telemetry: Telemetry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) started: Instant,
+    /// What came of the last look at n8n's own installation.
+    pub(crate) audited: watch::Receiver<Option<AuditStatus>>,
     pub(crate) confinement: Confinement,
     pub(crate) reach: Reach,
     pub(crate) upgrade: Arc<Upgrade>,
@@ -115,6 +122,7 @@ impl Control {
                     }
                 }
                 Some(answers) = self.answers.recv() => drop(self.reloader.learn(answers)),
+                Some(release) = self.releases.recv() => self.reloader.found(release),
                 Some(order) = self.orders.recv() => match order {
                     // Whoever asked may have gone; the reload has happened all the same.
                     Order::Reload { force, reply } => {
@@ -190,9 +198,12 @@ impl Control {
                 })
                 .collect(),
             n8n_unclaimed: self.reloader.guard().is_unclaimed(),
+            n8n_release: rules.policy.attacks.release().map(|it| it.to_string()),
             certificates: certificates::all(&self.reloader, &hosts, self.clock.now()),
+            audit: self.audited.borrow().clone(),
             connections: self.reloader.guard().load().connections.total(),
             banned: self.reloader.guard().ledger().in_jails().iter().map(|(_, count)| count).sum(),
+            windows: windows::list(self.reloader.guard()).windows,
             refused_in_the_last_5_minutes: recent.rise(self.telemetry.metrics.refused_so_far()),
         }
     }

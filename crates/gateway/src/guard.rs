@@ -6,6 +6,7 @@ mod own;
 mod passwords;
 mod sessions;
 mod warden;
+mod windows;
 mod writing;
 
 use std::{
@@ -25,7 +26,7 @@ use gateway_config::Settings;
 use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
 use gateway_n8n::Surface;
 use gateway_policy::{
-    Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Pressure, Standing, Timestamp,
+    Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Pressure, Standing, Timestamp, Windows,
 };
 use gateway_telemetry::{ConnectionCut, Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
 use http::HeaderValue;
@@ -63,6 +64,8 @@ struct Inner {
     leaked: RwLock<Option<PathBuf>>,
     /// Whether n8n says that it has no owner.
     unclaimed: AtomicBool,
+    /// Who is let in for a time. They end with the process.
+    windows: watch::Sender<Arc<Windows>>,
 }
 
 impl fmt::Debug for Guard {
@@ -108,6 +111,7 @@ impl Guard {
             excused: RwLock::default(),
             leaked: RwLock::default(),
             unclaimed: AtomicBool::new(false),
+            windows: watch::Sender::default(),
         }));
         guard.has_changed();
         Ok(guard)
@@ -133,6 +137,7 @@ impl Guard {
 
     /// Waits until everything that was remembered so far is written, and tells whether it is.
     pub async fn settled(&self) -> bool {
+        self.0.ledger.post_webhooks();
         self.0.ledger.settled().await
     }
 
@@ -199,7 +204,7 @@ impl Guard {
         self.0.own.read().unwrap_or_else(PoisonError::into_inner).contains(address)
     }
 
-    /// Lifts the bans that have ended, and says so; each second.
+    /// Lifts the bans that have ended, closes the windows whose time is over, and says so; each second.
     pub fn sweep(&self) {
         let ended = self.0.ledger.sweep(self.now());
         for banned in &ended {
@@ -208,6 +213,7 @@ impl Guard {
         if !ended.is_empty() {
             self.has_changed();
         }
+        self.close_windows();
     }
 
     /// Forgets what is not needed any more, and looks again which addresses this machine has; each
@@ -221,6 +227,8 @@ impl Guard {
         metrics.ledger("limits", self.0.limiters.keys());
         metrics.ledger("offenders", clients);
         metrics.ledger("offences", offences);
+        metrics.ledger("webhooks", self.0.ledger.webhooks().len());
+        metrics.ledger("messages", self.0.ledger.messages());
         *self.0.own.write().unwrap_or_else(PoisonError::into_inner) = Own::look();
     }
 

@@ -11,14 +11,16 @@ use std::{
 use gateway_certs::{Clock, Keeper, Keeping, Served, keep};
 use gateway_config::{Answers, Config, Invalid, Needs, Settings, World, load};
 use gateway_edge::Handshakes;
-use gateway_policy::Policy;
+use gateway_n8n::Release;
+use gateway_policy::{KnownAttack, Policy};
 use gateway_proxy::{Backend, Live, Rules, Upstream};
-use gateway_telemetry::{PolicyWarning, Reload, ReloadOutcome, Telemetry};
+use gateway_telemetry::{PolicyWarning, ReleaseFound, Reload, ReloadOutcome, Telemetry};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
     Guard,
+    audit::Look,
     build::{self, Terms},
     identity::{self, Obtained},
     watched::{Marks, Recorder, changed, short_hash},
@@ -58,6 +60,8 @@ pub struct Reloader {
     settings: Settings,
     needs: watch::Sender<Needs>,
     answers: Answers,
+    /// The release that n8n is of, as far as it has said.
+    release: Option<Release>,
     /// The text of the policy in force, and how its files were when it was read.
     text: Vec<u8>,
     marks: Marks,
@@ -73,6 +77,7 @@ pub struct Reloader {
     rules: watch::Sender<Arc<Rules>>,
     terms: watch::Sender<Terms>,
     tls: watch::Sender<Arc<Handshakes>>,
+    looks: watch::Sender<Option<Look>>,
 }
 
 impl std::fmt::Debug for Reloader {
@@ -138,6 +143,7 @@ impl Reloader {
             Obtained::Kept(wanted) => keeping.want(Some(wanted))?,
         }
         let tls = build::tls(&settings, &served)?;
+        let looks = watch::Sender::new(Look::scheduled(&settings, &policy));
         let upstreams = build::upstreams(&settings, &HashMap::new());
         let rules = build::rules(1, &settings, policy, upstreams);
         let reloader = Self {
@@ -146,6 +152,7 @@ impl Reloader {
             rules: watch::Sender::new(Arc::new(rules)),
             tls: watch::Sender::new(tls),
             needs: watch::Sender::new(needs),
+            looks,
             file: file.to_owned(),
             tried: Marks::new(),
             revision: 1,
@@ -158,6 +165,7 @@ impl Reloader {
             guard,
             settings,
             answers,
+            release: None,
             served,
             keeping,
             keeper: Some(keeper),
@@ -189,6 +197,11 @@ impl Reloader {
     #[must_use]
     pub fn needs(&self) -> watch::Receiver<Needs> {
         self.needs.subscribe()
+    }
+
+    /// What is looked at of n8n's own installation, now and later; nothing if the policy does not ask.
+    pub(crate) fn looks(&self) -> watch::Receiver<Option<Look>> {
+        self.looks.subscribe()
     }
 
     /// What the mechanism was told.
@@ -257,6 +270,29 @@ impl Reloader {
         }
         self.answers = known;
         Some(self.reload("dns"))
+    }
+
+    /// Takes down which release n8n is of, and stops the attacks that it is open to. The policy itself
+    /// has not changed, so its revision stays.
+    pub fn found(&mut self, release: Release) {
+        if self.release == Some(release) {
+            return;
+        }
+        let rules = Arc::clone(&self.rules.borrow());
+        let mut policy = rules.policy.clone();
+        policy.attacks = policy.attacks.with_release(Some(release));
+        let open = |(it, _): &(&KnownAttack, _)| {
+            it.entry.affected.as_ref().is_some_and(|all| all.contains(release))
+        };
+        self.telemetry.say(&ReleaseFound {
+            release: release.to_string(),
+            before: self.release.map(|it| it.to_string()),
+            open_to: policy.attacks.all().filter(open).count(),
+        });
+        self.release = Some(release);
+        let upstreams = build::upstreams(&self.settings, &self.known_upstreams());
+        let rules = build::rules(self.revision, &self.settings, policy, upstreams);
+        self.rules.send_replace(Arc::new(rules));
     }
 
     /// Reads the policy again, whatever has changed.
@@ -344,7 +380,8 @@ impl Reloader {
     /// Puts a policy in force.
     fn apply(&mut self, candidate: Candidate) -> Ended {
         let Candidate { config, obtained } = candidate;
-        let Config { settings, policy, needs, warnings } = config;
+        let Config { settings, mut policy, needs, warnings } = config;
+        policy.attacks = policy.attacks.with_release(self.release);
         let other_tls = settings.tls.min_version != self.settings.tls.min_version
             || settings.client_cas != self.settings.client_cas;
         let handshakes = other_tls.then(|| build::tls(&settings, &self.served)).transpose();
@@ -370,8 +407,12 @@ impl Reloader {
         let terms = build::terms(&settings);
         self.guard.adopt(&policy, &settings, &terms);
         self.terms.send_replace(terms);
-        let rules = build::rules(self.revision, &settings, policy, upstreams);
-        self.rules.send_replace(Arc::new(rules));
+        self.looks.send_replace(Look::scheduled(&settings, &policy));
+        let rules = Arc::new(build::rules(self.revision, &settings, policy, upstreams));
+        let before = self.rules.send_replace(Arc::clone(&rules));
+        for gone in build::webhooks_gone(&before.policy, &rules.policy) {
+            self.telemetry.metrics.forget_webhook(&gone);
+        }
         self.needs.send_replace(needs);
         (self.settings, self.since) = (settings, self.clock.now());
         self.warn(warnings);

@@ -8,12 +8,13 @@ use gateway_config::{
     Answers, Config, Hardening, Invalid, LogFormat, LogLevel, Needs, Settings, System, load,
 };
 use gateway_edge::{Activated, Leave};
+use gateway_n8n::Release;
 use gateway_proxy::Tcp;
 use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping, Telemetry};
 use rustix::thread::disable_transparent_huge_pages;
 use tokio::{
     runtime::{self, Runtime},
-    sync::{Mutex, mpsc},
+    sync::{Mutex, mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -23,12 +24,14 @@ use crate::{
     Assembly, Reloader,
     acme::OwnListener,
     admin::{self, Desk, Socket},
+    audit::keep_auditing,
     claimed::watch_owner,
     confine::{Confinement, Grounds, Reach, confine},
     control::{Because, Control, Order, watch_health},
     guard::Writing,
     identity,
     load::watch_memory,
+    n8n_release::watch_release,
     nftables,
     resolve::{keep_asking, look_up},
     runtimes::Runtimes,
@@ -159,8 +162,17 @@ async fn serve(
     let writing = Arc::new(Mutex::new(Writing::begin(guard.clone(), tasks.clone())));
     let certified = look_after_certificates(&mut reloader, &tasks, leave.retirement());
     let assembly = assemble(&reloader, &leave);
+    let (latest, audited) = watch::channel(None);
     let (runtimes, counted) = Runtimes::start()?;
-    let (orders, answers) = attend(&reloader, socket, counted, &leave);
+    let (orders, answers, releases) = attend(&reloader, socket, counted, &leave);
+    let auditing = keep_auditing(
+        reloader.looks(),
+        latest,
+        Arc::clone(&clock),
+        telemetry.clone(),
+        leave.retirement().clone(),
+    );
+    tasks.spawn(auditing);
     let workers = employ(&sockets, &assembly, runtimes, settings.timeouts.drain)?;
     telemetry.say(&Started {
         version: env!("CARGO_PKG_VERSION"),
@@ -176,10 +188,12 @@ async fn serve(
     let control = Control {
         reloader,
         answers,
+        releases,
         telemetry,
         clock,
         orders,
         started,
+        audited,
         confinement,
         reach,
         upgrade,
@@ -253,11 +267,12 @@ fn attend(
     socket: Socket,
     runtimes: Runtimes,
     leave: &Leave,
-) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>) {
+) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>, mpsc::Receiver<Release>) {
     let (retire, stop) = (leave.retirement(), leave.end());
     let (tasks, telemetry) = (TaskTracker::new(), reloader.telemetry().clone());
     let (orders, to_do) = mpsc::channel(ORDERS);
     let (resolved, answers) = mpsc::channel(ORDERS);
+    let (found, releases) = mpsc::channel(1);
     let (token, local) = match &reloader.settings().listen.admin {
         gateway_config::Admin::Tcp(address, token) => (token.clone(), address.ip().is_loopback()),
         gateway_config::Admin::Unix(_) => (None, false),
@@ -286,8 +301,9 @@ fn attend(
         watch_owner(reloader.rules(), reloader.guard().clone(), telemetry.clone(), stop.clone());
     tasks.spawn(owner);
     tasks.spawn(watch_health(reloader.rules(), telemetry.clone(), stop.clone()));
+    tasks.spawn(watch_release(reloader.rules(), found, stop.clone()));
     tasks.spawn(keep_asking(reloader.needs(), resolved, telemetry, retire.clone()));
-    (to_do, answers)
+    (to_do, answers, releases)
 }
 
 /// Waits for the workers, and tells whether everything had ended by itself.

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{certificates::CertificateStatus, confine::Confinement};
+use crate::{
+    admin::windows::WindowView, audit::AuditStatus, certificates::CertificateStatus,
+    confine::Confinement,
+};
 
 /// A running gateway.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -18,10 +21,20 @@ pub(crate) struct Status {
     pub(crate) n8n: Vec<UpstreamStatus>,
     /// Whether n8n has no owner: whoever comes first owns it.
     pub(crate) n8n_unclaimed: bool,
+    /// The release that n8n is of, as far as it has said.
+    #[serde(default)]
+    pub(crate) n8n_release: Option<String>,
     pub(crate) certificates: Vec<CertificateStatus>,
+    /// What came of the last look at n8n's own installation; nothing if the policy asks for none, or
+    /// none has been yet.
+    #[serde(default)]
+    pub(crate) audit: Option<AuditStatus>,
     pub(crate) connections: usize,
     /// Addresses and networks.
     pub(crate) banned: usize,
+    /// Who is let in for a time.
+    #[serde(default)]
+    pub(crate) windows: Vec<WindowView>,
     pub(crate) refused_in_the_last_5_minutes: u64,
 }
 

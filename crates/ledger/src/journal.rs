@@ -39,6 +39,7 @@ enum Subject {
     Visitor(IpAddr),
     Session(u64),
     Ended(Ended),
+    Webhook(String),
 }
 
 impl Change {
@@ -51,6 +52,7 @@ impl Change {
                 | Self::Visitor(_, None)
                 | Self::Session(_, None)
                 | Self::Ended(_, None)
+                | Self::Webhook(_, None)
         )
     }
 
@@ -61,6 +63,7 @@ impl Change {
             Self::Visitor(client, _) => Subject::Visitor(*client),
             Self::Session(token, _) => Subject::Session(*token),
             Self::Ended(ended, _) => Subject::Ended(ended.clone()),
+            Self::Webhook(path, _) => Subject::Webhook(path.clone()),
         }
     }
 }

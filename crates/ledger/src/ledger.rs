@@ -1,10 +1,11 @@
 //! Everything that is remembered of clients, and how it is asked for.
 //!
-//! Locks are taken in this order: offenders, sheet, known, sessions, journal.
+//! Locks are taken in this order: offenders, sheet, known, sessions, inventory, journal.
 
 mod keeping;
 mod people;
 mod sessions;
+mod webhooks;
 
 use std::{
     cmp::Reverse,
@@ -26,9 +27,11 @@ use tokio::time::Instant;
 
 use crate::{
     Banned, Change, Key,
+    inventory::Inventory,
     journal::Journal,
     known::Known,
     offenders::{NOTES, OFFENDERS, Offenders},
+    replays::Replays,
     sessions::Sessions,
     sheet::Sheet,
 };
@@ -55,6 +58,8 @@ pub struct Ledger {
     turned_away: Mutex<LruCache<IpNet, VecDeque<u64>, RandomState>>,
     /// When it was swept last, by both clocks.
     swept: Mutex<Option<(Timestamp, Instant)>>,
+    inventory: Mutex<Inventory>,
+    replays: Mutex<Replays>,
     journal: Journal,
 }
 
@@ -99,6 +104,8 @@ impl Ledger {
             sessions: RwLock::default(),
             turned_away: Mutex::new(LruCache::unbounded_with_hasher(RandomState::new())),
             swept: Mutex::default(),
+            inventory: Mutex::default(),
+            replays: Mutex::default(),
             journal: Journal::default(),
         }
     }
@@ -328,6 +335,9 @@ impl Ledger {
         if !gone.is_empty() {
             self.journal.post(gone);
         }
+        drop(known);
+        self.expire_messages(now);
+        self.post_webhooks();
     }
 
     /// How many clients and how many offences are held.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod fail2ban;
+mod inventory;
 mod journal;
 mod key;
 mod known;
@@ -13,17 +14,20 @@ mod ledger;
 mod limiter;
 mod offenders;
 mod presence;
+mod replays;
 mod sessions;
 mod sheet;
 mod store;
 
 pub use fail2ban::banned as banned_by_fail2ban;
+pub use inventory::{Call, WEBHOOKS, Webhook};
 pub use key::{Account, Key};
 pub use known::{LATELY, Visitor};
 pub use ledger::{Ledger, Noted, net_of};
 pub use limiter::{KEYS, Limiter, Spent};
 pub use offenders::{NOTES, OFFENDERS};
 pub use presence::{Crowd, Full, Limits, Presence};
+pub use replays::{Message, REPLAYS};
 pub use sessions::{Ended, Sitting};
 pub use sheet::{BANS, Banned, ByHand, TOLD};
 pub use store::{Change, Sqlite, Store, StoreError};

@@ -186,7 +186,8 @@ impl Sessions {
             | Change::Ended(_, None)
             | Change::Ban(..)
             | Change::Past(..)
-            | Change::Visitor(..) => Vec::new(),
+            | Change::Visitor(..)
+            | Change::Webhook(..) => Vec::new(),
         }
     }
 }

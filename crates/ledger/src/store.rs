@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 pub use sqlite::Sqlite;
 
-use crate::{Banned, Ended, Sitting, Visitor};
+use crate::{Banned, Ended, Sitting, Visitor, Webhook};
 
 /// What a store keeps, and what has changed in it: nothing stands for what is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Change {
     Session(u64, Option<Sitting>),
     /// Sessions that the operator has ended, and until when.
     Ended(Ended, Option<Timestamp>),
+    /// A webhook that n8n has, by its path.
+    Webhook(String, Option<Webhook>),
 }
 
 /// What went wrong with a store.

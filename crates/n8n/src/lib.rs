@@ -8,7 +8,10 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod answer;
+pub mod attacks;
 mod attempt;
+pub mod audit;
 mod classify;
 mod endpoints;
 mod enrol;
@@ -16,6 +19,7 @@ mod form;
 mod method;
 mod password;
 mod redact;
+mod release;
 mod session;
 mod surface;
 mod suspicion;
@@ -29,6 +33,7 @@ pub use form::{Account, FORM_LIMIT, UnreadableForm, account, texts};
 pub use method::{METHODS, has_method};
 pub use password::{LONGEST_PASSWORD, PasswordForm};
 pub use redact::redact;
+pub use release::{Affected, InvalidRelease, Release};
 pub use session::{
     Claims, Session, claims, given as given_session, is_session_cookie, token as session_token,
 };

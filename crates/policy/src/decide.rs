@@ -1,12 +1,15 @@
 //! The decision.
 
+mod admit;
+mod called;
 mod head;
 mod permit;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use gateway_n8n::{
-    Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, could_show_session, has_method,
+    Ambiguity, Attempt, Located, Surface, Surfaces, Suspicion, answer::Author, attacks::Head,
+    could_show_session, has_method,
 };
 use http::{HeaderValue, header, request};
 
@@ -15,9 +18,9 @@ pub use permit::{Permit, Refusal, Verdict};
 
 use self::head::asks_for_websocket;
 use crate::{
-    Access, Accounts, Admission, Authority, Bans, Client, Clients, Hosts, Limit, Login, Network,
-    Offence, PathRules, Per, PublicHost, RateLimits, Reason, Shown, Source, Who,
-    accounts::Consequence, rules::path_key,
+    Access, Accounts, Admission, AnswerRules, Attacks, Authority, Bans, Client, Clients, Hosts,
+    Limit, Login, Network, Offence, PathRules, Per, PublicHost, RateLimits, Reason, Shown, Source,
+    Webhooks, Who, Windows, accounts::Consequence, rules::path_key,
 };
 
 /// What an operator wants.
@@ -41,6 +44,12 @@ pub struct Policy {
     pub bans: Bans,
     /// What is asked of accounts and of their sessions.
     pub accounts: Accounts,
+    /// What is done to n8n's answers.
+    pub answers: AnswerRules,
+    /// Which attacks are looked for.
+    pub attacks: Attacks,
+    /// What is asked of the calls of webhooks.
+    pub webhooks: Webhooks,
     /// Whether decisions are carried out.
     pub mode: Mode,
 }
@@ -68,13 +77,15 @@ pub struct Question<'q> {
     pub shown: Shown<'q>,
     /// What is known of whoever is signed in.
     pub login: Login<'q>,
+    /// Who is let in for a time.
+    pub windows: &'q Windows,
 }
 
 /// One step of a decision, for a person to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `method`, `session`,
-    /// `password`, `body`, `upgrade`.
+    /// What was asked: `host`, `path`, `client`, `deny`, `access`, `window`, `method`, `session`,
+    /// `password`, `address`, `body`, `webhook`, `attack`, `limit`, `upgrade`, `mode`.
     pub asked: &'static str,
     /// What was found.
     pub found: String,
@@ -166,6 +177,14 @@ impl Policy {
             Ok(limit) => (limit, would),
             Err(refusal) => (u64::MAX, would.or(Some(refusal))),
         };
+        let (webhook, limit) = self.called(question, located, steps)?;
+        let would = limit.as_ref().err().map_or(would, |refusal| would.or(Some(*refusal)));
+        let body_limit = body_limit.min(limit.unwrap_or(u64::MAX));
+        let attacks = self.attacks.look(&Head::new(located, question.head), steps);
+        let (attacks, would) = match self.spare(attacks, steps)? {
+            Ok(suspected) => (suspected, would),
+            Err(refusal) => (None, would.or(Some(refusal))),
+        };
         let (limits, attempt) = self.budget(question, located, steps)?;
         let by_path = limits.iter().any(|limit| limit.per == Per::Path);
         let path_key = by_path.then(|| path_key(located.surface, located.tail));
@@ -191,12 +210,15 @@ impl Policy {
             path_key,
             attempt,
             session,
-            offence,
+            author: Author::of(&located),
+            offence: offence.or_else(|| attacks.as_ref()?.offence),
+            attacks,
             would,
             addresses: self.accounts.named_addresses(question, located, steps),
             new_password: self.accounts.new_password(question, located, steps),
             leads: consequence.leads && enforced,
             withheld: consequence.withheld && enforced,
+            webhook,
         })
     }
 
@@ -283,71 +305,6 @@ impl Policy {
             );
             Refusal { offence: refusal.offence.filter(|_| !innocent), ..refusal }
         })
-    }
-
-    fn admit(
-        &self,
-        question: Question<'_>,
-        host: PublicHost,
-        located: Located<'_>,
-        steps: &mut impl Steps,
-    ) -> Result<(), Refusal> {
-        let surface = located.surface;
-        let refuse = |reason, source| {
-            let refusal = Refusal::new(reason, Some(surface), source);
-            Refusal { offence: suspected(question, located).or(refusal.offence), ..refusal }
-        };
-        let address = question.client.address;
-        steps.note(|| Step {
-            asked: "client",
-            found: match question.shown {
-                Shown::Nothing => address.to_string(),
-                shown @ (Shown::Certificate(_) | Shown::Fitting) => {
-                    format!("{address}, with {shown}")
-                }
-            },
-            source: None,
-        });
-        if let Some((network, source)) = self.denied(address) {
-            steps.note(|| Step {
-                asked: "deny",
-                found: format!("in `{}`", network.name()),
-                source: Some(source),
-            });
-            return Err(refuse(Reason::Denied, Some(source)));
-        }
-        if !host.serves(surface.row().origin) {
-            steps.note(|| Step {
-                asked: "host",
-                found: "the surface is served by the other host".to_owned(),
-                source: None,
-            });
-            return Err(refuse(Reason::OtherHost, None));
-        }
-        let rule = self.access.find(surface, located.tail);
-        let rule = rule.map_err(|_| refuse(Reason::AmbiguousPath, None))?;
-        let admission = rule.value.admits(address, question.shown);
-        steps.note(|| Step {
-            asked: "access",
-            found: match admission {
-                Admission::Open => "open to this client".to_owned(),
-                Admission::Closed => "closed to this client".to_owned(),
-                Admission::NeedsCertificate => {
-                    let files: Vec<_> =
-                        rule.value.certificates(address).map(|it| it.file.as_str()).collect();
-                    format!("open to this client with a certificate of {}", files.join(" or "))
-                }
-            },
-            source: Some(rule.source),
-        });
-        match admission {
-            Admission::Open => Ok(()),
-            Admission::NeedsCertificate => {
-                Err(refuse(Reason::ClientCertificate, Some(rule.source)))
-            }
-            // Nothing is told to strangers, not even that a certificate would be of no use.
-            Admission::Closed => Err(refuse(Reason::Closed, Some(rule.source))),
-        }
     }
 
     fn body(

@@ -9,6 +9,8 @@
 
 mod access;
 mod accounts;
+mod answers;
+mod attacks;
 mod certificate;
 mod client;
 mod connection;
@@ -24,12 +26,16 @@ mod patience;
 mod reason;
 mod rules;
 mod source;
+mod webhook;
+mod window;
 
 pub use access::{Access, Admission, Grant, Who};
 pub use accounts::{
     Accounts, AddressRule, History, Login, NewNetwork, PasswordRule, SecondFactor, SessionRule,
     Weakness, Weighed, Whereabouts,
 };
+pub use answers::AnswerRules;
+pub use attacks::{AttackId, AttackMode, Attacks, KnownAttack, Reaction, Suspected, Watched};
 pub use certificate::{AuthorityId, CertificateAuthority, ClientCertificate, Shown};
 pub use client::{Cdn, Client, Clients, Trusted, canonical};
 pub use connection::{Connection, TlsInfo};
@@ -48,3 +54,5 @@ pub use patience::{Pace, Patience, Slow};
 pub use reason::{Level, Reason};
 pub use rules::{PathRules, Rule};
 pub use source::{Place, Source};
+pub use webhook::{Asked, Webhook, Webhooks};
+pub use window::{CannotOpen, LONGEST_WINDOW, MOST_WINDOWS, Window, Windows};

@@ -75,6 +75,22 @@ pub enum Reason {
     SessionEnded,
     /// The session is used from another network than before.
     SessionElsewhere,
+    /// A known attack on n8n.
+    Attack,
+    /// A body in which an attack could be hidden from the gateway and not from n8n.
+    UnreadableBody,
+    /// The call of a webhook from where it is not sent.
+    WebhookSender,
+    /// The call of a webhook by another method than it is sent with.
+    WebhookMethod,
+    /// The call of a webhook with a body of another type than it is sent with.
+    WebhookType,
+    /// The call of a webhook that is not signed by whoever shares its secret.
+    Signature,
+    /// The call of a webhook without its token or password.
+    Credentials,
+    /// The call of a webhook that was taken before.
+    Replayed,
 }
 
 /// How loud a refusal is in the log.
@@ -120,7 +136,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 33] = [
+static TABLE: [Row; 41] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -154,6 +170,15 @@ static TABLE: [Row; 33] = [
     row(Reason::ForeignAddress, "foreign_address", StatusCode::BAD_REQUEST, Level::Warn, Held::Nothing, "This address cannot be used here."),
     row(Reason::SessionEnded, "session_ended", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "Sign in again."),
     row(Reason::SessionElsewhere, "session_elsewhere", StatusCode::UNAUTHORIZED, Level::Warn, Held::Nothing, "Sign in again."),
+    // What is held against whom depends on the attack.
+    row(Reason::Attack, "attack", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "The request looks like a known attack and was stopped."),
+    row(Reason::UnreadableBody, "unreadable_body", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The body can be read in more than one way."),
+    row(Reason::WebhookSender, "webhook_sender", StatusCode::NOT_FOUND, Level::Info, Held::Nothing, NOTHING),
+    row(Reason::WebhookMethod, "webhook_method", StatusCode::NOT_FOUND, Level::Info, Held::Nothing, NOTHING),
+    row(Reason::WebhookType, "webhook_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, Level::Info, Held::Nothing, "This type of content is not taken here."),
+    row(Reason::Signature, "signature", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "The signature is missing, wrong or too old."),
+    row(Reason::Credentials, "credentials", StatusCode::UNAUTHORIZED, Level::Warn, Held::Nothing, "A token or a password is needed here."),
+    row(Reason::Replayed, "replayed", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "This message was taken before."),
 ];
 
 impl Reason {

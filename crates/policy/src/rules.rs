@@ -7,6 +7,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::Source;
 
+/// A segment of a webhook's path that stands for any one.
+const ANY: &str = "*";
+
 /// A value and the line it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule<T> {
@@ -46,7 +49,11 @@ impl<T> PathRules<T> {
         }
         self.below.retain(|other| other.path != path);
         self.below.push(rule);
-        self.below.sort_by_key(|rule| std::cmp::Reverse(rule.path.split('/').count()));
+        // Of two that are as long the one that names more of it comes first.
+        self.below.sort_by_key(|rule| {
+            let open = rule.path.split('/').filter(|it| *it == ANY).count();
+            (std::cmp::Reverse(rule.path.split('/').count()), open)
+        });
     }
 
     /// The rule of the whole surface.
@@ -99,7 +106,7 @@ fn is_below(kind: Tail, path: &str, tail: &str) -> Result<bool, Encoded> {
     for wanted in path.split('/') {
         let Some(segment) = segments.next() else { return Ok(false) };
         let same = match kind {
-            Tail::Secret => segment == wanted,
+            Tail::Secret => segment == wanted || (wanted == ANY && !segment.is_empty()),
             Tail::Plain if segment.contains('%') => {
                 let decoded = percent_decode_str(segment).decode_utf8_lossy();
                 if decoded.eq_ignore_ascii_case(wanted) {
@@ -167,6 +174,19 @@ mod tests {
             assert_eq!(found.map(|rule| rule.value), Ok(value), "{rest}");
         }
         assert_eq!(find(Surface::Webhook, "b/a"), Ok(0), "a static one is its own path alone");
+    }
+
+    #[test]
+    fn a_star_stands_for_one_segment_of_a_webhook() {
+        let mut rules = PathRules::new(0, Source::Default);
+        for (path, value) in [("*/chat", 1), ("a/*", 2), ("a/chat", 3), ("*", 4)] {
+            rules.insert(path, value, Source::Default);
+        }
+        for (tail, value) in [("x/chat", 1), ("a/x", 2), ("a/chat", 3), ("x/y", 4), ("", 0)] {
+            let found = rules.find(Surface::Webhook, tail).map(|rule| rule.value);
+            assert_eq!(found, Ok(value), "{tail}");
+        }
+        assert_eq!(rules.find(Surface::Rest, "x/chat").map(|rule| rule.value), Ok(0));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use std::{
 use bytes::Bytes;
 use gateway_policy::{Pace, Patience, Reason, Slow};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Exchange, Fault, upstream::Lease};
+use crate::{Exchange, Fault, layers::inspect::attack::Watch, upstream::Lease};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -65,13 +65,19 @@ pin_project! {
         body: B,
         left: u64,
         wait: Wait,
+        watch: Option<Watch>,
         exchange: Arc<Exchange>,
     }
 }
 
 impl<B> Guarded<B> {
     pub(crate) fn new(body: B, limit: u64, pace: Pace, exchange: Arc<Exchange>) -> Self {
-        Self { body, left: limit, wait: Wait::new(pace), exchange }
+        Self { body, left: limit, wait: Wait::new(pace), watch: None, exchange }
+    }
+
+    /// The same, looked through as it passes.
+    pub(crate) fn watched(self, watch: Option<Watch>) -> Self {
+        Self { watch, ..self }
     }
 }
 
@@ -143,6 +149,11 @@ where
             };
             *this.left = left;
             this.exchange.receive(data.len());
+            if let Some(watch) = this.watch
+                && let Err(reason) = watch.see(&data, this.exchange)
+            {
+                return cut(reason);
+            }
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
     }
@@ -204,6 +215,10 @@ pin_project! {
     pub struct Answer {
         #[pin]
         source: Source,
+        // What was read of it already, and comes first.
+        ahead: Option<Bytes>,
+        // Whether it is only looked at, and not yet sent.
+        looked_at: bool,
         tap: Option<Tap>,
         silence: Silence,
         exchange: Arc<Exchange>,
@@ -219,12 +234,22 @@ pin_project! {
     }
 }
 
+/// An answer's body, as far as it was read.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    /// To its end.
+    Read(Bytes),
+    /// There is more, and what was read comes first.
+    More(Answer),
+}
+
 impl Answer {
     /// A body of the gateway's own.
     pub(crate) fn own(bytes: impl Into<Bytes>, exchange: &Arc<Exchange>) -> Self {
         let source = Source::Own { body: Full::new(bytes.into()) };
         let (tap, silence) = (None, Silence::new(Duration::MAX));
-        Self { source, tap, silence, exchange: Arc::clone(exchange) }
+        let (ahead, looked_at) = (None, false);
+        Self { source, ahead, looked_at, tap, silence, exchange: Arc::clone(exchange) }
     }
 
     /// n8n's body. When it has ended, its connection goes back to where `lease` has it from.
@@ -232,8 +257,30 @@ impl Answer {
         let ended = body.is_end_stream();
         let lease = lease.and_then(|lease| if ended { lease.give_back() } else { Some(lease) });
         let silence = Silence::new(exchange.rules.timeouts.stream);
-        let source = Source::N8n { body, lease };
-        Self { source, tap: None, silence, exchange: Arc::clone(exchange) }
+        let (source, tap) = (Source::N8n { body, lease }, None);
+        let (ahead, looked_at) = (None, false);
+        Self { source, ahead, looked_at, tap, silence, exchange: Arc::clone(exchange) }
+    }
+
+    /// Reads the body to its end if that comes within `limit` bytes; else what was read will come
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no end.
+    pub(crate) async fn whole(mut self, limit: usize) -> Result<Whole, Cut> {
+        let mut read = Vec::new();
+        self.looked_at = true;
+        while let Some(frame) = self.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            read.extend_from_slice(&data);
+            if read.len() > limit {
+                self.looked_at = false;
+                self.ahead = Some(Bytes::from(read));
+                return Ok(Whole::More(self));
+            }
+        }
+        Ok(Whole::Read(Bytes::from(read)))
     }
 
     /// The same, read by `tap` as it passes.
@@ -255,11 +302,21 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.project();
+        if let Some(ahead) = this.ahead.take() {
+            this.exchange.send(ahead.len());
+            if let Some(tap) = this.tap {
+                tap.see(&ahead, false);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(ahead))));
+        }
         let (mut body, lease) = match this.source.project() {
             SourceProjection::Own { body } => {
                 let frame = ready!(body.poll_frame(cx));
                 let data = frame.as_ref().and_then(|it| it.as_ref().ok()?.data_ref());
                 this.exchange.send(data.map_or(0, Bytes::len));
+                if let (Some(tap), Some(data)) = (this.tap, data) {
+                    tap.see(data, true);
+                }
                 return Poll::Ready(frame.map(|it| it.map_err(|never| match never {})));
             }
             SourceProjection::N8n { body, lease } => (body, lease),
@@ -275,7 +332,9 @@ impl Body for Answer {
             match frame.transpose() {
                 Ok(Some(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
-                    this.exchange.send(data.len());
+                    if !*this.looked_at {
+                        this.exchange.send(data.len());
+                    }
                     let last = body.is_end_stream();
                     if let Some(tap) = this.tap {
                         tap.see(&data, last);
@@ -305,13 +364,18 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
+        let ended = match &self.source {
             Source::Own { body } => body.is_end_stream(),
             Source::N8n { body, .. } => body.is_end_stream(),
-        }
+        };
+        ended && self.ahead.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
+        // How much is still to come is in the head, where it is known.
+        if self.ahead.is_some() {
+            return SizeHint::default();
+        }
         match &self.source {
             Source::Own { body } => body.size_hint(),
             Source::N8n { body, .. } => body.size_hint(),

@@ -18,7 +18,7 @@ use gateway_telemetry::{AccessRecord, Telemetry, UpstreamFault};
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
-use crate::{Case, Fault, Rules, failure::chain, signed::Signed};
+use crate::{Case, Fault, Message, Rules, failure::chain, signed::Signed};
 
 /// One request and its answer. When the last holder lets go, which is when both bodies have ended
 /// or the tunnel has, the access record is written.
@@ -47,6 +47,8 @@ pub struct Exchange {
     device: OnceLock<HeaderValue>,
     /// The session that is shown, where it was looked at.
     signed: OnceLock<Signed>,
+    /// That it showed what its webhook asks for, and the message that it then is.
+    proven: OnceLock<Option<Message>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +64,8 @@ struct Facts {
     n8n: Option<(StatusCode, Duration)>,
     reason: Option<&'static str>,
     cut: Option<Reason>,
+    /// What the client is asked for, if it is refused for want of it.
+    challenge: Option<&'static str>,
 }
 
 impl Facts {
@@ -69,6 +73,14 @@ impl Facts {
     fn status(&self) -> u16 {
         self.status.map_or(0, |status| status.as_u16())
     }
+}
+
+/// What n8n answered to a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered<'e> {
+    pub(crate) method: &'e Method,
+    pub(crate) path: &'e str,
+    pub(crate) status: StatusCode,
 }
 
 /// What tells one request from all others; the client may quote it.
@@ -140,6 +152,7 @@ impl Exchange {
             facts: Mutex::default(),
             device: OnceLock::new(),
             signed: OnceLock::new(),
+            proven: OnceLock::new(),
         })
     }
 
@@ -203,6 +216,40 @@ impl Exchange {
 
     pub(crate) fn signed(&self) -> Option<&Signed> {
         self.signed.get()
+    }
+
+    /// Takes down that it showed what its webhook asks for, and which message it is, if it may not
+    /// come again.
+    pub(crate) fn proved(&self, message: Option<Message>) {
+        drop(self.proven.set(message));
+    }
+
+    /// Whether it showed what its webhook asks for.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.get().is_some()
+    }
+
+    /// The message that it is, if it may not come again.
+    pub(crate) fn message(&self) -> Option<&Message> {
+        self.proven.get()?.as_ref()
+    }
+
+    /// Takes down what it is asked for in place of an answer.
+    pub(crate) fn asks_for(&self, challenge: &'static str) {
+        self.facts().challenge = Some(challenge);
+    }
+
+    /// What it is asked for in place of an answer.
+    pub(crate) fn challenge(&self) -> Option<&'static str> {
+        self.facts().challenge
+    }
+
+    /// What n8n answered to the call of a webhook, a form or an MCP trigger, if it did.
+    pub(crate) fn call(&self) -> Option<Answered<'_>> {
+        let Facts { surface, n8n, .. } = *self.facts();
+        let (status, _) = n8n?;
+        let called = matches!(surface?, Surface::Webhook | Surface::Form | Surface::Mcp);
+        called.then_some(Answered { method: &self.method, path: self.uri.path(), status })
     }
 
     /// Keeps the place that its request has been given until it ends.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway_policy::{Pace, Policy};
+use gateway_signatures::Proof;
 use tokio::sync::watch;
 
 use crate::Upstreams;
@@ -14,6 +15,8 @@ pub struct Rules {
     pub revision: u64,
     /// What is decided.
     pub policy: Policy,
+    /// What senders of webhooks have to show, as the policy numbers it.
+    pub proofs: Vec<Proof>,
     /// Where n8n is.
     pub upstreams: Upstreams,
     /// The path that tells whether a process of n8n is ready.

@@ -73,7 +73,7 @@ where
         // How long to wait, by the surface's kind; how large a body may be.
         .layer(Deadline::layer())
         // Forms to sign in with are read, within those limits of size and time; accounts have
-        // budgets of their own.
+        // budgets of their own. So are signed webhooks.
         .layer(Inspect::layer(warden()))
         // The editor is told where a second factor is insisted on.
         .layer(Lead::layer())

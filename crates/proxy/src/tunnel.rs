@@ -7,7 +7,7 @@ mod pulse;
 
 use std::{io, sync::Arc, time::Duration};
 
-use gateway_policy::Question;
+use gateway_policy::{Question, Windows};
 use gateway_telemetry::{ConnectionKind, TunnelClosed};
 use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -36,6 +36,8 @@ const CHUNK: usize = 16 * 1024;
 pub(crate) enum Because {
     /// The policy no longer allows it.
     Policy,
+    /// The window that let it in is closed.
+    Window,
     /// Its client is banned.
     Banned,
     /// Nobody spoke for too long.
@@ -50,6 +52,7 @@ impl Because {
     fn name(self) -> &'static str {
         match self {
             Self::Policy => "policy",
+            Self::Window => "window",
             Self::Banned => "banned",
             Self::Idle => "idle",
             Self::Vanished => "vanished",
@@ -60,7 +63,7 @@ impl Because {
     /// The close frame (RFC 6455 5.5.1): 1008 policy violation, 1001 going away, 1012 restart.
     fn frame(self) -> [u8; 4] {
         let code: u16 = match self {
-            Self::Policy | Self::Banned => 1008,
+            Self::Policy | Self::Window | Self::Banned => 1008,
             Self::Idle | Self::Vanished => 1001,
             Self::Shutdown => 1012,
         };
@@ -97,11 +100,17 @@ impl Claim {
         Self { head, signed: Signed::of(headers, warden) }
     }
 
-    fn still_stands(&self, rules: &Rules, exchange: &Exchange, warden: &impl Warden) -> bool {
+    fn still_stands(
+        &self,
+        rules: &Rules,
+        windows: &Windows,
+        exchange: &Exchange,
+        warden: &impl Warden,
+    ) -> bool {
         let sni = exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let (client, shown) = (exchange.client(), exchange.connection.shown());
         let login = self.signed.login(client, rules, warden);
-        let question = Question { head: &self.head, sni, client, shown, login };
+        let question = Question { head: &self.head, sni, client, shown, login, windows };
         rules.policy.decide(question).is_ok_and(|permit| permit.upgrade())
     }
 }
@@ -188,18 +197,28 @@ impl<W: Warden> Tunnel<W> {
     async fn until_closed(&self, pulse: &Pulse, say: &watch::Sender<Say>) -> Because {
         let (idle, ping) = (self.exchange.rules.timeouts.tunnel, self.exchange.rules.timeouts.ping);
         let (mut rules, mut bans) = (self.rules.clone(), self.warden.bans());
+        let mut windows = self.warden.windows();
         // What changed between the decision and now is looked at as well.
         rules.mark_changed();
         bans.mark_changed();
+        windows.mark_changed();
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return Because::Shutdown,
                 changed = rules.changed() => {
                     let now = Arc::clone(&rules.borrow_and_update());
+                    let open = Arc::clone(&windows.borrow());
                     match changed {
-                        Ok(()) if self.claim.still_stands(&now, &self.exchange, &self.warden) => {}
+                        Ok(()) if self.claim.still_stands(&now, &open, &self.exchange, &self.warden) => {}
                         Ok(()) => return Because::Policy,
                         Err(_) => return Because::Shutdown,
+                    }
+                }
+                Ok(()) = windows.changed() => {
+                    let open = Arc::clone(&windows.borrow_and_update());
+                    let now = Arc::clone(&rules.borrow());
+                    if !self.claim.still_stands(&now, &open, &self.exchange, &self.warden) {
+                        return Because::Window;
                     }
                 }
                 Ok(()) = bans.changed() => {
@@ -211,7 +230,8 @@ impl<W: Warden> Tunnel<W> {
                         return Because::Banned;
                     }
                     // The operator may have ended its session.
-                    if !self.claim.still_stands(&now, &self.exchange, &self.warden) {
+                    let open = Arc::clone(&windows.borrow());
+                    if !self.claim.still_stands(&now, &open, &self.exchange, &self.warden) {
                         return Because::Policy;
                     }
                 }

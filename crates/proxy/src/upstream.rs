@@ -5,6 +5,7 @@ mod connect;
 mod framing;
 mod health;
 mod pool;
+mod release;
 mod shelf;
 mod upload;
 mod wire;
@@ -34,6 +35,7 @@ pub use self::{
     circuit::CircuitState,
     connect::{Connect, Tcp},
     health::probe,
+    release::release,
 };
 
 /// Where a process of n8n listens.
@@ -219,6 +221,12 @@ impl Upstreams {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         std::iter::once(&self.main).chain(&self.webhooks)
+    }
+
+    /// The main process.
+    #[must_use]
+    pub fn main(&self) -> &Arc<Upstream> {
+        &self.main
     }
 
     /// Whether somebody who signs in would be answered.

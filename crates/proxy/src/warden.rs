@@ -1,11 +1,11 @@
 //! What the layers ask of whatever remembers clients, and tell it.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use gateway_n8n::{Attempt, Claims, Outcome, Surface};
-use gateway_policy::{Client, History, Limit, Offence, Reason, Timestamp, Weighed};
-use http::HeaderValue;
+use gateway_policy::{Client, History, Limit, Offence, Reason, Timestamp, Weighed, Windows};
+use http::{HeaderValue, Method, StatusCode};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -27,6 +27,26 @@ pub struct Case {
     /// What vouches for it, as a number, if the client or its device has signed in to the account
     /// before.
     pub known: Option<u64>,
+}
+
+/// A signed message: the path of its webhook's line in the policy, and its fingerprint.
+pub type Message = (Arc<str>, [u8; 16]);
+
+/// A webhook's call that n8n has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Called<'c> {
+    /// The segment of its surface, in lower case, with slashes at both ends.
+    pub root: &'c str,
+    /// What follows it, as n8n looks it up.
+    pub tail: &'c str,
+    /// The method.
+    pub method: &'c Method,
+    /// n8n's answer.
+    pub status: StatusCode,
+    /// Who called.
+    pub client: Client,
+    /// Whether it showed what the policy asks for.
+    pub signed: bool,
 }
 
 /// Whose budget is charged.
@@ -138,9 +158,6 @@ pub trait Warden: Clone + Send + Sync + 'static {
         rules: &Rules,
     );
 
-    /// What time it is.
-    fn now(&self) -> Timestamp;
-
     /// Takes down that n8n calls the holder of `account` `user`, by its own id.
     fn is_user(&self, user: &str, account: u64);
 
@@ -153,4 +170,19 @@ pub trait Warden: Clone + Send + Sync + 'static {
 
     /// Takes down that n8n took a webhook of the client's.
     fn sends(&self, client: Client);
+
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// Who is let in for a time, now and later.
+    fn windows(&self) -> watch::Receiver<Arc<Windows>>;
+
+    /// Remembers a signed message for so long, and tells whether it is there for the first time.
+    fn is_first(&self, message: &Message, once: Duration) -> bool;
+
+    /// Forgets a signed message that n8n did not take.
+    fn not_taken(&self, message: &Message);
+
+    /// Takes down that n8n has answered the call of a webhook.
+    fn called(&self, call: &Called<'_>);
 }

@@ -1,12 +1,17 @@
 //! Events: one struct is one log line and one count.
 
+mod attack;
+mod audit;
 mod certificates;
 mod guard;
 mod process;
 mod sessions;
+mod webhooks;
 
 use std::net::IpAddr;
 
+pub use attack::{AttackFound, AttackOutcome, ReleaseFound};
+pub use audit::Audited;
 pub use certificates::{
     CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
     CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary,
@@ -19,6 +24,7 @@ pub use process::{
     Claimed, Confined, HandedOver, LeakedPasswordsUnread, OutOfReach, Unclaimed, UpgradeFailed,
 };
 pub use sessions::{SessionMoved, SessionsEnded};
+pub use webhooks::{WebhookRefused, WindowClosed, WindowOpened};
 
 use gateway_policy::Reason;
 use serde::Serialize;

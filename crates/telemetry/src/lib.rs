@@ -14,13 +14,15 @@ mod record;
 use std::{path::PathBuf, sync::Arc};
 
 pub use event::{
-    Banned, CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
-    CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary, Claimed,
-    Confined, ConnectionCut, Event, HandedOver, LeakedPasswordsUnread, MemoryPressure,
-    NameNotResolved, NftablesFailed, Offended, OutOfReach, Panicked, PasswordLeaked, PolicyWarning,
-    Refused, Reload, ReloadOutcome, SessionMoved, SessionsEnded, SignInFailed, SignInSucceeded,
-    Started, StateRecovered, StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned,
-    Unclaimed, UpgradeFailed, UpstreamDown, UpstreamFault, UpstreamUp, WouldBan, WouldRefuse,
+    AttackFound, AttackOutcome, Audited, Banned, CertificateFailed, CertificateIssued,
+    CertificateLoaded, CertificateNotServed, CertificateOrdered, CertificateRevoked,
+    CertificateSetAside, CertificateTemporary, Claimed, Confined, ConnectionCut, Event, HandedOver,
+    LeakedPasswordsUnread, MemoryPressure, NameNotResolved, NftablesFailed, Offended, OutOfReach,
+    Panicked, PasswordLeaked, PolicyWarning, Refused, ReleaseFound, Reload, ReloadOutcome,
+    SessionMoved, SessionsEnded, SignInFailed, SignInSucceeded, Started, StateRecovered,
+    StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned, Unclaimed, UpgradeFailed,
+    UpstreamDown, UpstreamFault, UpstreamUp, WebhookRefused, WindowClosed, WindowOpened, WouldBan,
+    WouldRefuse,
 };
 pub use fail2ban::Fail2ban;
 use fail2ban::Fail2banLog;

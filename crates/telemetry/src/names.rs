@@ -105,11 +105,29 @@ pub mod metric {
         "gateway_rate_limit_requests_total",
         "Requests charged to a rate limit, by rule and outcome: allowed, refused, would_refuse.",
     );
+    /// Counter by webhook, outcome.
+    pub const WEBHOOK_REQUESTS: Name = (
+        "gateway_webhook_requests_total",
+        "Calls of webhooks that have to show something, by the webhook's place in the policy and \
+         outcome: accepted, refused, would_refuse.",
+    );
+    /// Gauge.
+    pub const WINDOWS_OPEN: Name =
+        ("gateway_windows_open", "Windows that the operator has opened and that are still open.");
     /// Counter by surface, reason.
     pub const REQUESTS_WOULD_REFUSE: Name = (
         "gateway_requests_would_refuse_total",
         "Requests that passed in a dry run and would have been refused, by surface and reason.",
     );
+    /// Counter by id, outcome.
+    pub const ATTACKS: Name = (
+        "gateway_attacks_total",
+        "Requests that looked like a known attack, by its id and outcome: blocked, reported, \
+         would_block.",
+    );
+    /// Gauge by version.
+    pub const N8N_INFO: Name =
+        ("gateway_n8n_info", "The release that n8n says it is; no series if nobody knows.");
     /// Counter by jail.
     pub const JAIL_FAILED: Name =
         ("gateway_jail_failed_total", "Offences that a jail has counted.");
@@ -145,7 +163,23 @@ pub mod metric {
     /// Gauge by kind.
     pub const LEDGER_KEYS: Name = (
         "gateway_ledger_keys",
-        "What is remembered of clients now, by kind: limits, offenders, offences.",
+        "What is remembered of clients now, by kind: limits, offenders, offences, webhooks, messages.",
+    );
+    /// Gauge by level.
+    pub const AUDIT_FINDINGS: Name = (
+        "gateway_audit_findings",
+        "What is wrong with n8n's installation as of the last look, by level: critical, high, medium, \
+         low, info.",
+    );
+    /// Gauge.
+    pub const AUDIT_UNKNOWN: Name = (
+        "gateway_audit_unknown",
+        "Checks of n8n's installation that could not be made at the last look.",
+    );
+    /// Gauge.
+    pub const AUDIT_TIMESTAMP: Name = (
+        "gateway_audit_timestamp_seconds",
+        "When n8n's installation was looked at last, in seconds since 1970; 0 if it was not.",
     );
     /// Gauge by version.
     pub const BUILD_INFO: Name = ("gateway_build_info", "The version that runs.");
@@ -159,6 +193,8 @@ pub mod label {
     pub const METHOD: &str = "method";
     /// A status code.
     pub const CODE: &str = "code";
+    /// How bad a finding is.
+    pub const LEVEL: &str = "level";
     /// A reason's name.
     pub const REASON: &str = "reason";
     /// How something ended.
@@ -177,6 +213,10 @@ pub mod label {
     pub const KIND: &str = "kind";
     /// A rate limit, by its key in the policy and who shares its budget.
     pub const RULE: &str = "rule";
+    /// A known attack, by its id in the catalogue or its name in the policy.
+    pub const ID: &str = "id";
+    /// A webhook, by its place in the policy.
+    pub const WEBHOOK: &str = "webhook";
     /// A jail.
     pub const JAIL: &str = "jail";
     /// How many policies this process has had.
@@ -255,12 +295,22 @@ pub mod event {
     pub const TUNNEL_CLOSED: &str = "tunnel_closed";
     /// A request passed in a dry run.
     pub const WOULD_REFUSE: &str = "would_refuse";
+    /// The call of a webhook did not show what it is asked for.
+    pub const WEBHOOK_REFUSED: &str = "webhook_refused";
+    /// The operator lets somebody in for a time.
+    pub const WINDOW_OPENED: &str = "window_opened";
+    /// That time is over, or the operator has ended it.
+    pub const WINDOW_CLOSED: &str = "window_closed";
     /// An attempt to sign in failed.
     pub const SIGN_IN_FAILED: &str = "sign_in_failed";
     /// Somebody signed in.
     pub const SIGN_IN_SUCCEEDED: &str = "sign_in_succeeded";
     /// Somebody knows a password and not the second factor.
     pub const PASSWORD_LEAKED: &str = "password_leaked";
+    /// A request looks like a known attack.
+    pub const ATTACK: &str = "attack";
+    /// n8n is of another release than before.
+    pub const N8N_RELEASE: &str = "n8n_release";
     /// Something is held against a client.
     pub const OFFENCE: &str = "offence";
     /// A client is banned.
@@ -275,6 +325,8 @@ pub mod event {
     pub const STATE_RECOVERED: &str = "state_recovered";
     /// nftables could not be told.
     pub const NFTABLES_FAILED: &str = "nftables_failed";
+    /// n8n's installation was looked at.
+    pub const AUDITED: &str = "audited";
     /// A DNS name of a network could not be asked for.
     pub const NAME_NOT_RESOLVED: &str = "name_not_resolved";
 }

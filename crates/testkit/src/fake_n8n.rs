@@ -46,6 +46,8 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// How many bytes of body there were, or `None` if the body broke off.
     pub body: Option<usize>,
+    /// Its first 64 KiB.
+    pub beginning: Vec<u8>,
 }
 
 /// An n8n on in-memory wires. What it does depends on the last segment of the path:
@@ -58,6 +60,7 @@ pub struct Seen {
 /// | `stream` | sends what [`FakeN8n::drip`] is told, as it is told |
 /// | `early` | answers 200 without reading the body |
 /// | `slow` | answers after ten minutes |
+/// | `401`, `500` and so on | answers with it |
 /// | anything | reads the body, answers 200 with its length |
 ///
 /// Where people sign in it answers as n8n does; see `sign_in.rs` for who has an account.
@@ -224,6 +227,7 @@ impl FakeN8n {
             target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
             headers: head.headers.clone(),
             body,
+            beginning: form.clone(),
         });
         if let Some(upgrade) = upgrade {
             let query = head.uri.query().unwrap_or_default().to_owned();
@@ -263,7 +267,11 @@ impl FakeN8n {
                 Ok(response)
             }
             "stream" => Ok(Response::new(Either::Right(self.dripping()))),
-            _ => Ok(own(format!("{} bytes", body.unwrap_or_default()))),
+            _ => {
+                let mut answer = own(format!("{} bytes", body.unwrap_or_default()));
+                *answer.status_mut() = asked_for(&behaviour);
+                Ok(answer)
+            }
         }
     }
 
@@ -300,6 +308,12 @@ impl FakeN8n {
         });
         channel
     }
+}
+
+/// The status that a segment asks for.
+fn asked_for(segment: &str) -> StatusCode {
+    let failure = segment.parse::<u16>().ok().filter(|it| (400..600).contains(it));
+    failure.and_then(|it| StatusCode::from_u16(it).ok()).unwrap_or(StatusCode::OK)
 }
 
 /// Reads a body to its end: its length, nothing if it broke off; and its beginning.

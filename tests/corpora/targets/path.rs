@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, path::Path, sync::OnceLock};
 
 use gateway_config::{Answers, load};
 use gateway_n8n::{Ambiguity, Endpoints, Located, Root, Surface, Surfaces};
-use gateway_policy::{Login, Policy, Question, Shown};
+use gateway_policy::{Login, Policy, Question, Shown, Windows};
 use http::{Request, Uri};
 
 use super::policy_file::Memory;
@@ -106,8 +106,14 @@ fn decide(uri: &Uri) {
     let Ok(request) = request.body(()) else { return };
     let head = request.into_parts().0;
     let client = policy.clients.client(Ipv4Addr::LOCALHOST.into());
-    let question =
-        Question { head: &head, sni: None, client, shown: Shown::Nothing, login: Login::default() };
+    let question = Question {
+        head: &head,
+        sni: None,
+        client,
+        shown: Shown::Nothing,
+        login: Login::default(),
+        windows: Windows::NONE,
+    };
     let Ok(permit) = policy.decide(question) else { return };
     let located = surfaces[0].locate(uri.path(), false).unwrap();
     // The one endpoint that is renamed there.

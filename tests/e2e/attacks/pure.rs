@@ -10,7 +10,7 @@ use gateway_config::{Answers, System, load};
 use gateway_n8n::{Answered, Outcome};
 use gateway_policy::{
     JailVerdict, Login, Note, Offence, Offender, Policy, Question, Reason, Record, Shown,
-    Timestamp, site_of,
+    Timestamp, Windows, site_of,
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use ipnet::IpNet;
@@ -65,6 +65,7 @@ fn take(world: &mut World, policy: &Policy, script: &Script, line: &Line, step: 
         client,
         shown: Shown::Nothing,
         login: Login::default(),
+        windows: Windows::NONE,
     });
     let permit = permit.unwrap_or_else(|refusal| panic!("{place}: {refusal:?}"));
     let account = step.request.account().map(|it| hashed(&it));

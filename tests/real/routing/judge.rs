@@ -10,7 +10,7 @@ use bytes::Bytes;
 use gateway_config::{Answers, System, load};
 use gateway_edge::strict::Head;
 use gateway_n8n::{Origin, Surface, Tail};
-use gateway_policy::{Login, Policy, Question, Shown};
+use gateway_policy::{Login, Policy, Question, Shown, Windows};
 use http::{Request, Uri, Version, header, request::Parts, uri::PathAndQuery};
 
 use super::{
@@ -149,6 +149,7 @@ impl Judge {
             client,
             shown: Shown::Nothing,
             login: Login::default(),
+            windows: Windows::NONE,
         };
         let permit = match open.decide(question) {
             Ok(permit) => permit,

@@ -10,10 +10,16 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::Bounds;
 
+/// How long a connection waits for its next request before it rests: most of what a browser asks for
+/// next comes sooner.
+const BEFORE_REST: Duration = Duration::from_secs(2);
+
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
-    /// The first byte of a request.
+    /// The first byte of a request, or that hyper may go until it comes.
+    Rest,
+    /// The first byte of a request, from then on.
     Request,
     /// The rest of a head that has begun.
     RestOfHead,
@@ -23,7 +29,9 @@ pub(super) enum Awaited {
 #[derive(Debug)]
 pub(super) struct Clock {
     head: Duration,
-    idle: Duration,
+    before_rest: Duration,
+    /// What is left of the time that a connection may idle when it begins to rest.
+    resting: Duration,
     awaited: Option<(Awaited, u64)>,
     /// Kept from one request to the next, whether it runs or not.
     sleep: Option<Pin<Box<Sleep>>>,
@@ -31,7 +39,9 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new(bounds: &Bounds) -> Self {
-        Self { head: bounds.head, idle: bounds.idle, awaited: None, sleep: None }
+        let before_rest = bounds.idle.min(BEFORE_REST);
+        let resting = bounds.idle.saturating_sub(before_rest);
+        Self { head: bounds.head, before_rest, resting, awaited: None, sleep: None }
     }
 
     /// Waits until what is waited for, with the number of its request, has taken too long.
@@ -44,7 +54,8 @@ impl Clock {
         self.awaited = awaited;
         let Some((awaited, _)) = awaited else { return Poll::Pending };
         let limit = match awaited {
-            Awaited::Request => self.idle,
+            Awaited::Rest => self.before_rest,
+            Awaited::Request => self.resting,
             Awaited::RestOfHead => self.head,
         };
         let until = || Instant::now() + limit;

@@ -22,7 +22,7 @@ use crate::HeadSize;
 
 const MOST: HeadSize = HeadSize { bytes: 32 * 1024, fields: 100, target: 8 * 1024 };
 
-const BOUNDS: Bounds = Bounds {
+pub(super) const BOUNDS: Bounds = Bounds {
     handshake: Duration::from_secs(10),
     head: Duration::from_secs(10),
     idle: Duration::from_secs(60),

@@ -4,11 +4,12 @@ use std::{net::IpAddr, path::Path};
 
 use anyhow::{Context, bail};
 use gateway_config::{System, load};
+use gateway_n8n::Release;
 use gateway_policy::{Login, Policy, Question, Shown, Step};
 use http::{Request, Uri, header, request, uri::Authority};
 use serde_json::json;
 
-use super::{Exit, say, wait};
+use super::{Exit, Running, say, wait, windows};
 use crate::run::resolve_names;
 
 /// What is supposed to be asked, and by whom.
@@ -24,16 +25,22 @@ pub(super) struct Supposed {
     method: String,
     /// The URL, or a path on the policy's site.
     url: String,
+    /// The release that n8n is of, such as 2.40.7: which attacks are stopped depends on it.
+    #[arg(long, value_name = "RELEASE")]
+    n8n: Option<Release>,
     /// As a WebSocket's opening handshake.
     #[arg(long)]
     websocket: bool,
 }
 
 pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow::Result<Exit> {
-    let Supposed { from, client_certificate, method, url, websocket } = supposed;
-    let answers = wait(async { Ok(resolve_names(file).await?) })?;
-    let config = load(file, &System, &answers)?;
-    let policy = &config.policy;
+    let Supposed { from, client_certificate, method, url, n8n, websocket } = supposed;
+    let running = Running { config: file.to_owned(), admin: None, token_file: None };
+    let (answers, windows) =
+        wait(async { Ok((resolve_names(file).await?, windows::open_now(&running).await)) })?;
+    let mut policy = load(file, &System, &answers)?.policy;
+    policy.attacks = policy.attacks.with_release(*n8n);
+    let policy = &policy;
     let head = head(policy, method, url, *websocket)?;
     let client = policy.clients.client(*from);
     let shown = if *client_certificate { Shown::Fitting } else { Shown::Nothing };
@@ -43,7 +50,8 @@ pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow
     let sni =
         sni.map(|it| it.host).filter(|it| !it.starts_with('[') && it.parse::<IpAddr>().is_err());
     let mut steps: Vec<Step> = Vec::new();
-    let question = Question { head: &head, sni, client, shown, login: Login::default() };
+    let login = Login::default();
+    let question = Question { head: &head, sni, client, shown, login, windows: &windows };
     let verdict = policy.decide_with(question, &mut steps);
     let (exit, decision) = match &verdict {
         Ok(permit) => (Exit::Success, format!("pass, as `{}`", permit.surface().name())),

@@ -1,14 +1,18 @@
 //! The guard, as the layers ask it.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
-use gateway_ledger::{Account, Full, Limits, Presence};
+use gateway_ledger::{Account, Call, Full, Limits, Presence};
 use gateway_n8n::{Attempt, Claims, Outcome, Surface};
 use gateway_policy::{
     Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason, Timestamp, Weighed,
+    Windows,
 };
-use gateway_proxy::{AtOnce, Case, Recalled, Rules, Warden, Whose};
+use gateway_proxy::{AtOnce, Called, Case, Message, Recalled, Rules, Warden, Whose};
 use gateway_telemetry::{PasswordLeaked, SignInFailed, SignInSucceeded, WouldRefuse};
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -229,10 +233,6 @@ impl Warden for Guard {
         Self::session_given(self, token, claims, before, case, &rules.policy);
     }
 
-    fn now(&self) -> Timestamp {
-        Self::now(self)
-    }
-
     fn is_user(&self, user: &str, account: u64) {
         self.0.ledger.is_user(user, Account(account));
     }
@@ -249,5 +249,28 @@ impl Warden for Guard {
 
     fn sends(&self, client: Client) {
         self.0.ledger.sends(client.key);
+    }
+
+    fn now(&self) -> Timestamp {
+        Self::now(self)
+    }
+
+    fn windows(&self) -> watch::Receiver<Arc<Windows>> {
+        self.0.windows.subscribe()
+    }
+
+    fn is_first(&self, message: &Message, once: Duration) -> bool {
+        let now = self.now();
+        self.0.ledger.is_first(message.clone(), now, now + once)
+    }
+
+    fn not_taken(&self, message: &Message) {
+        self.0.ledger.not_taken(message);
+    }
+
+    fn called(&self, call: &Called<'_>) {
+        let Called { root, tail, method, status, client, signed } = *call;
+        let call = Call { root, tail, method, status, from: client.address, signed };
+        self.0.ledger.called(&call, self.now());
     }
 }

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and waits in the wall's time for another process"
 )]
 
+mod audit;
 mod bans;
 mod certs;
 mod commands;
@@ -17,3 +18,4 @@ mod house;
 mod load;
 mod running;
 mod upgrade;
+mod windows;

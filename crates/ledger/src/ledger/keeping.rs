@@ -21,6 +21,7 @@ impl Ledger {
         self.restore_sessions(of_sessions, now);
         let mut offenders = locked(&self.offenders);
         let (mut sheet, mut known) = (self.sheet_mut(), self.known_mut());
+        let mut inventory = locked(&self.inventory);
         for change in changes {
             match change {
                 Change::Ban(net, Some(mut banned)) => {
@@ -46,9 +47,11 @@ impl Ledger {
                     let lost = known.restore(client, visitor);
                     gone.extend(lost.map(|it| Change::Visitor(it, None)));
                 }
+                Change::Webhook(path, Some(webhook)) => inventory.restore(path, webhook),
                 Change::Ban(_, None)
                 | Change::Past(_, None)
                 | Change::Visitor(..)
+                | Change::Webhook(_, None)
                 | Change::Session(..)
                 | Change::Ended(..) => {}
             }
@@ -136,7 +139,10 @@ impl Ledger {
         let sessions = self.sessions();
         let sittings = sessions.iter().map(|(token, it)| Change::Session(token, Some(it.clone())));
         let ended = sessions.ended().map(|(it, until)| Change::Ended(it.clone(), Some(until)));
-        bans.chain(pasts).chain(visitors).chain(sittings).chain(ended).collect()
+        let inventory = locked(&self.inventory);
+        let webhooks = inventory.iter();
+        let webhooks = webhooks.map(|(path, it)| Change::Webhook(path.clone(), Some(it.clone())));
+        bans.chain(pasts).chain(visitors).chain(sittings).chain(ended).chain(webhooks).collect()
     }
 }
 

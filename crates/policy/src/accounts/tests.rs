@@ -2,7 +2,7 @@ use gateway_n8n::Claims;
 use http::Request;
 
 use super::*;
-use crate::{Mode, Policy, Shown, decide::tests::policy};
+use crate::{Mode, Policy, Shown, Windows, decide::tests::policy};
 
 const LINE: Source = Source::Default;
 
@@ -22,7 +22,14 @@ fn ask(policy: &Policy, line: &str, login: Login<'_>) -> Result<(bool, bool), &'
     let request = Request::builder().method(method).uri(path).header("host", "n8n.test");
     let (head, ()) = request.body(()).unwrap().into_parts();
     let client = policy.clients.client("192.0.2.1".parse().unwrap());
-    let question = Question { head: &head, sni: None, client, shown: Shown::Nothing, login };
+    let question = Question {
+        head: &head,
+        sni: None,
+        client,
+        shown: Shown::Nothing,
+        login,
+        windows: Windows::NONE,
+    };
     let permit = policy.decide(question).map_err(|refusal| refusal.reason.name())?;
     assert_eq!(permit.would().is_some(), policy.mode == Mode::DryRun && path == "/rest/users");
     Ok((permit.leads_to_second_factor(), permit.withholds_session()))

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use gateway_n8n::{AddressForm, Attempt, Lifetime, PasswordForm, Process, Surface};
+use gateway_n8n::{AddressForm, Attempt, Lifetime, PasswordForm, Process, Surface, answer::Author};
 use http::HeaderValue;
 
-use crate::{Client, Limit, Offence, Reason, Source};
+use crate::{AttackId, Client, Limit, Offence, Reason, Source, Suspected, Webhook};
 
 /// That a request may pass, and how. Only [`crate::Policy::decide`] makes one.
 #[derive(Clone, Debug)]
@@ -20,11 +20,14 @@ pub struct Permit {
     pub(super) attempt: Option<Attempt>,
     pub(super) session: bool,
     pub(super) offence: Option<Offence>,
+    pub(super) author: Author,
+    pub(super) attacks: Option<Box<Suspected>>,
     pub(super) would: Option<Refusal>,
     pub(super) new_password: Option<&'static PasswordForm>,
     pub(super) addresses: Option<&'static AddressForm>,
     pub(super) leads: bool,
     pub(super) withheld: bool,
+    pub(super) webhook: Option<(Arc<Webhook>, Source)>,
 }
 
 /// That a request may not pass.
@@ -38,13 +41,15 @@ pub struct Refusal {
     pub source: Option<Source>,
     /// What is held against the client for it, if anything is.
     pub offence: Option<Offence>,
+    /// Which attack it is, if it is refused for one.
+    pub attack: Option<AttackId>,
 }
 
 impl Refusal {
     /// A refusal, with the offence that its reason is on that surface.
     #[must_use]
     pub fn new(reason: Reason, surface: Option<Surface>, source: Option<Source>) -> Self {
-        Self { reason, surface, source, offence: reason.offence(surface) }
+        Self { reason, surface, source, offence: reason.offence(surface), attack: None }
     }
 }
 
@@ -119,7 +124,10 @@ impl Permit {
     /// Whether anybody asks about more than its head: about its body, or about n8n's answer.
     #[must_use]
     pub fn is_asked_about(&self) -> bool {
-        self.attempt.is_some() || self.new_password.is_some() || self.addresses.is_some()
+        let of_body = |it: &Suspected| !it.asked.is_empty();
+        let proof = self.webhook.as_ref().is_some_and(|(webhook, _)| webhook.proof.is_some());
+        let account = self.new_password.is_some() || self.addresses.is_some();
+        self.attempt.is_some() || account || proof || self.attacks().is_some_and(of_body)
     }
 
     /// Whether 200 or 304 in answer shows that n8n took the client's session for good.
@@ -156,6 +164,24 @@ impl Permit {
     #[must_use]
     pub fn withholds_session(&self) -> bool {
         self.withheld
+    }
+
+    /// Who has a hand in the answer.
+    #[must_use]
+    pub fn author(&self) -> Author {
+        self.author
+    }
+
+    /// Which attacks its head tells of, and its body is to be held against.
+    #[must_use]
+    pub fn attacks(&self) -> Option<&Suspected> {
+        self.attacks.as_deref()
+    }
+
+    /// What is asked of it as the call of a webhook, and by which line.
+    #[must_use]
+    pub fn webhook(&self) -> Option<(&Arc<Webhook>, Source)> {
+        self.webhook.as_ref().map(|(webhook, source)| (webhook, *source))
     }
 
     /// Why it would not pass if the policy were in force and not only told.

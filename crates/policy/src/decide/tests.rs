@@ -1,3 +1,5 @@
+mod called;
+
 use gateway_n8n::Endpoints;
 use http::Request;
 
@@ -30,6 +32,9 @@ pub(crate) fn policy() -> Policy {
         limits: RateLimits::default(),
         bans: Bans::default(),
         accounts: Accounts::default(),
+        answers: AnswerRules::default(),
+        attacks: Attacks::default(),
+        webhooks: Webhooks::default(),
         mode: Mode::Enforce,
     }
 }
@@ -58,6 +63,7 @@ fn decide(policy: &Policy, from: &str, lines: &str) -> Result<&'static str, &'st
         client,
         shown: Shown::Nothing,
         login: Login::default(),
+        windows: Windows::NONE,
     });
     verdict.map(|permit| permit.surface().name()).map_err(|refusal| refusal.reason.name())
 }
@@ -154,6 +160,7 @@ fn two_hosts_part_the_surfaces() {
             client,
             shown: Shown::Nothing,
             login: Login::default(),
+            windows: Windows::NONE,
         });
         verdict.map(|permit| permit.surface().name()).map_err(|refusal| refusal.reason.name())
     };
@@ -171,6 +178,7 @@ fn two_hosts_part_the_surfaces() {
         client,
         shown: Shown::Nothing,
         login: Login::default(),
+        windows: Windows::NONE,
     });
     assert_eq!(verdict.map(|_| ()).map_err(|it| it.reason), Err(Reason::HostMismatch));
 }
@@ -204,6 +212,7 @@ fn only_a_clean_websocket_on_its_own_path_is_upgraded() {
                 client,
                 shown: Shown::Nothing,
                 login: Login::default(),
+                windows: Windows::NONE,
             })
             .is_ok_and(|it| it.upgrade())
     };
@@ -227,8 +236,14 @@ fn a_decision_explains_itself() {
     let head = head("POST /webhook/stripe\nhost: n8n.test");
     let mut steps = Vec::new();
     let client = policy.clients.client(STRANGER.parse().unwrap());
-    let question =
-        Question { head: &head, sni: None, client, shown: Shown::Nothing, login: Login::default() };
+    let question = Question {
+        head: &head,
+        sni: None,
+        client,
+        shown: Shown::Nothing,
+        login: Login::default(),
+        windows: Windows::NONE,
+    };
     assert!(policy.decide_with(question, &mut steps).is_err());
     let told: Vec<String> = steps.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -252,6 +267,7 @@ fn offence(policy: &Policy, from: &str, lines: &str) -> Option<Offence> {
         client,
         shown: Shown::Nothing,
         login: Login::default(),
+        windows: Windows::NONE,
     }) {
         Ok(permit) => permit.offence(),
         Err(refusal) => refusal.offence,
@@ -292,6 +308,7 @@ fn in_a_dry_run_what_would_be_refused_passes_and_is_told() {
             client,
             shown: Shown::Nothing,
             login: Login::default(),
+            windows: Windows::NONE,
         });
         permit.map(|permit| permit.would().map(|it| it.reason)).map_err(|it| it.reason)
     };
@@ -329,6 +346,7 @@ fn attempts_are_limited_and_page_loads_are_not() {
             client,
             shown: Shown::Nothing,
             login: Login::default(),
+            windows: Windows::NONE,
         });
         let permit = permit.unwrap_or_else(|it| panic!("{line}: {it:?}"));
         assert_eq!(permit.limits().first().map(|it| &*it.name), expected, "{line}");
@@ -369,6 +387,7 @@ fn a_certificate_is_asked_for_where_it_would_help_and_nowhere_else() {
             client,
             shown: given,
             login: Login::default(),
+            windows: Windows::NONE,
         };
         let found = policy.decide(question);
         let found = found.map(|permit| permit.surface().name()).map_err(|it| it.reason.name());
@@ -389,7 +408,14 @@ fn an_explanation_names_the_authority_that_is_asked_for() {
         let (head, client) = (head("GET /\nhost: n8n.test"), client(&policy, STRANGER));
         let mut steps = Vec::new();
         drop(policy.decide_with(
-            Question { head: &head, sni: None, client, shown, login: Login::default() },
+            Question {
+                head: &head,
+                sni: None,
+                client,
+                shown,
+                login: Login::default(),
+                windows: Windows::NONE,
+            },
             &mut steps,
         ));
         steps.iter().map(|step: &Step| format!("{step}\n")).collect::<String>()

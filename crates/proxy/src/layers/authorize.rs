@@ -2,22 +2,34 @@
 
 use std::sync::Arc;
 
-use gateway_policy::{Permit, Question, Refusal};
+use gateway_policy::{Permit, Question, Refusal, Windows};
+use gateway_telemetry::AttackOutcome;
 use http::{HeaderMap, Request};
+use tokio::sync::watch;
 use tower::{Layer, layer::layer_fn};
 
-use super::{Identified, budget::would_refuse};
+use super::{Identified, budget::would_refuse, inspect::attack::tell};
 use crate::{Exchange, Failure, Serve, Warden, serve::go_on, signed::Signed};
 
 #[derive(Debug)]
 pub(crate) struct Authorize<W, S> {
     warden: W,
+    windows: watch::Receiver<Arc<Windows>>,
     inner: S,
 }
 
 impl<W: Warden, S> Authorize<W, S> {
     pub(crate) fn layer(warden: W) -> impl Layer<S, Service = Self> {
-        layer_fn(move |inner| Self { warden: warden.clone(), inner })
+        layer_fn(move |inner| {
+            let (warden, windows) = (warden.clone(), warden.windows());
+            Self { warden, windows, inner }
+        })
+    }
+
+    /// Who is let in now whatever the policy says. On most days nobody is, and nobody looks at a clock.
+    fn windows(&self) -> Option<Windows> {
+        let windows = self.windows.borrow();
+        (!windows.is_empty()).then(|| windows.at(self.warden.now()))
     }
 }
 
@@ -80,13 +92,28 @@ where
         &self,
         identified: Identified<B>,
     ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
-        go_on(Permitted::decide(identified, &self.warden), |permitted| self.inner.serve(permitted))
+        let windows = self.windows();
+        let windows = windows.as_ref().unwrap_or(Windows::NONE);
+        let decided = Permitted::decide(identified, &self.warden, windows);
+        go_on(decided, |permitted| self.inner.serve(permitted))
+    }
+}
+
+/// Says which attack was stopped, if one was.
+fn stopped(refusal: &Refusal, exchange: &Exchange) {
+    if let Some(attack) = refusal.attack {
+        exchange.located(refusal.surface);
+        tell(exchange, attack, AttackOutcome::Blocked);
     }
 }
 
 impl<B> Permitted<B> {
     /// Asks the policy.
-    fn decide(identified: Identified<B>, warden: &impl Warden) -> Result<Self, Failure> {
+    fn decide(
+        identified: Identified<B>,
+        warden: &impl Warden,
+        windows: &Windows,
+    ) -> Result<Self, Failure> {
         let Identified { request, exchange, client } = identified;
         if let Some(reason) = exchange.was_cut() {
             // What is held against whom depends on what was asked for.
@@ -101,13 +128,21 @@ impl<B> Permitted<B> {
         let signed = policy.accounts.ask_for_session().then(|| Signed::of(&head.headers, warden));
         let login = signed.as_ref().map(|it| it.login(client, &exchange.rules, warden));
         let login = login.unwrap_or_default();
-        let permit = policy.decide(Question { head: &head, sni, client, shown, login })?;
+        let question = Question { head: &head, sni, client, shown, login, windows };
+        let decided = policy.decide(question);
+        let permit = decided.inspect_err(|refusal| stopped(refusal, &exchange))?;
         exchange.permitted(&permit);
         if let Some(signed) = signed {
             exchange.is_signed(signed);
         }
+        for attack in permit.attacks().iter().flat_map(|it| &it.reported) {
+            tell(&exchange, *attack, AttackOutcome::Reported);
+        }
         if let Some(would) = permit.would() {
             let rule = would.source.map(|source| source.to_string());
+            if let Some(attack) = would.attack {
+                tell(&exchange, attack, AttackOutcome::WouldBlock);
+            }
             would_refuse(&exchange, would.reason, rule);
         }
         let request = Request::from_parts(head, body);

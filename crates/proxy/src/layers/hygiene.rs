@@ -1,7 +1,9 @@
 //! What is said on from hop to hop: nothing that was meant for this hop, nothing that a client
 //! says of itself in place of a proxy, and what we know instead.
 
-use std::{borrow::Cow, net::IpAddr};
+mod answer;
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::TryFutureExt;
@@ -13,8 +15,9 @@ use http::{
 };
 use tower::{Layer, layer::layer_fn};
 
+use self::answer::Asked;
 use super::{Permitted, device, rescue::REQUEST_ID};
-use crate::{Exchange, Failure, Serve};
+use crate::{Answer, Exchange, Failure, Serve};
 
 #[derive(Debug)]
 pub(crate) struct Hygiene<S> {
@@ -100,21 +103,26 @@ const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("Upgrade");
 
-impl<B, A: Send, S> Serve<Permitted<B>> for Hygiene<S>
+impl<B, S> Serve<Permitted<B>> for Hygiene<S>
 where
     B: Send + 'static,
-    S: Serve<Permitted<B>, Response = Response<A>, Error = Failure>,
+    S: Serve<Permitted<B>, Response = Response<Answer>, Error = Failure>,
 {
-    type Response = Response<A>;
+    type Response = Response<Answer>;
     type Error = Failure;
 
     fn serve(
         &self,
         mut permitted: Permitted<B>,
-    ) -> impl Future<Output = Result<Response<A>, Failure>> + Send {
+    ) -> impl Future<Output = Result<Response<Answer>, Failure>> + Send {
         let (request, permit, exchange) = permitted.parts_mut();
         onward(request, permit, exchange);
-        self.inner.serve(permitted).map_ok(homeward)
+        let asked = Asked::of(request, permit, exchange);
+        asked.narrow(request.headers_mut());
+        let exchange = Arc::clone(permitted.exchange());
+        self.inner
+            .serve(permitted)
+            .and_then(move |response| asked.guarded(homeward(response), exchange))
     }
 }
 

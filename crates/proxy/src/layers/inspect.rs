@@ -3,9 +3,11 @@
 //! the same bytes, which reach n8n as they came.
 
 mod address;
+pub(crate) mod attack;
 mod form;
 mod password;
 mod read;
+mod webhook;
 
 use bytes::Bytes;
 use futures_util::future::Either as Way;
@@ -72,13 +74,26 @@ impl<W: Warden, S> Inspect<W, S> {
             request.headers_mut().remove(header::ACCEPT_ENCODING);
             form::key(&self.warden, attempt, request.headers(), exchange);
         }
+        webhook::ask_head(&self.warden, permit, request, exchange)?;
         // How much is read at most of what anybody asks about.
-        let limits = [form::limit(permit), password::limit(permit), address::limit(permit)];
-        let Some(limit) = limits.into_iter().flatten().max() else {
+        let limits = [
+            form::limit(permit),
+            password::limit(permit),
+            address::limit(permit),
+            webhook::limit(permit, exchange),
+            attack::limit(permit, request.headers(), exchange),
+        ];
+        let limit = limits.into_iter().flatten().max();
+        let watch = attack::Watch::of(permit, request.headers());
+        let mut permitted = permitted.map(|body, _, _| body.watched(watch));
+        let Some(limit) = limit else {
             return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
         };
+        let (request, permit, exchange) = permitted.parts_mut();
         let body = read::whole(request.body_mut(), limit, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
+        webhook::ask(&self.warden, permit, request, &body, exchange)?;
+        attack::ask(permit, request.headers(), &body, exchange)?;
         address::ask(permit, request.headers(), &body, exchange)?;
         password::ask(&self.warden, permit, request.headers(), &body, exchange).await?;
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await

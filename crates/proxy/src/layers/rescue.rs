@@ -69,7 +69,7 @@ where
 
 /// Takes a refusal down and says it.
 fn told(refusal: Refusal, exchange: &Arc<Exchange>) {
-    let Refusal { reason, surface, source, offence: _ } = refusal;
+    let Refusal { reason, surface, source, offence: _, attack: _ } = refusal;
     let surface = surface.or_else(|| exchange.surface());
     exchange.located(surface);
     exchange.failed(reason.name());
@@ -100,6 +100,11 @@ fn refused(refusal: Refusal, exchange: &Arc<Exchange>) -> Response<Answer> {
     let anew = matches!(reason, Reason::Banned | Reason::ClientCertificate);
     if reason == Reason::TooManyAtOnce {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Some(challenge) = exchange.challenge().filter(|_| reason == Reason::Credentials) {
+        // RFC 9110 15.5.2.
+        let challenge = HeaderValue::from_static(challenge);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     if reason == Reason::Method {
         // RFC 9110 15.5.6.

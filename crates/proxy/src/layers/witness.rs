@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use gateway_n8n::{Answered, Attempt, Outcome, claims, given_session};
+use gateway_n8n::{Attempt, Located, Outcome, claims, given_session};
 use http::{HeaderMap, Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
 use tower::{Layer, layer::layer_fn};
 
 use super::{Identified, device};
-use crate::{Answer, Exchange, Failure, Serve, Warden, body::Tap};
+use crate::{Answer, Called, Exchange, Failure, Serve, Warden, body::Tap, exchange::Answered};
 
 #[derive(Debug)]
 pub(crate) struct Witness<W, S> {
@@ -58,7 +59,7 @@ impl<W: Warden, S> Witness<W, S> {
 
 fn outcome(attempt: Attempt, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     let body = &*String::from_utf8_lossy(body);
-    attempt.outcome(Answered { status, headers, body })
+    attempt.outcome(gateway_n8n::Answered { status, headers, body })
 }
 
 impl<B, W, S> Serve<Identified<B>> for Witness<W, S>
@@ -102,6 +103,29 @@ impl<W: Warden, S> Witness<W, S> {
         }
     }
 
+    /// Takes down what n8n made of the call of a webhook. A message that it did not take may come
+    /// again: its sender tries again.
+    fn called(&self, served: &Result<Response<Answer>, Failure>, exchange: &Exchange) {
+        let taken = |it: StatusCode| it.is_success() || it.is_redirection();
+        let taken = served.as_ref().is_ok_and(|response| taken(response.status()));
+        if let Some(message) = exchange.message().filter(|_| !taken) {
+            self.warden.not_taken(message);
+        }
+        let Some(Answered { method, path, status }) = exchange.call() else { return };
+        let Ok(Located { tail, .. }) = exchange.rules.policy.surfaces.locate(path, false) else {
+            return;
+        };
+        let root = path.trim_end_matches('/').strip_suffix(tail).unwrap_or_default();
+        self.warden.called(&Called {
+            root: &root.to_ascii_lowercase(),
+            tail: &percent_decode_str(tail).decode_utf8_lossy(),
+            method,
+            status,
+            client: exchange.client(),
+            signed: exchange.is_proven(),
+        });
+    }
+
     /// Takes down how a request ended.
     fn served(
         &self,
@@ -119,6 +143,7 @@ impl<W: Warden, S> Witness<W, S> {
             }
             self.warden.offended(&case, offence, &exchange.rules);
         }
+        self.called(&served, exchange);
         let response = served?;
         if exchange.shows_session(response.status()) {
             self.warden.has_session(exchange.client(), &exchange.rules);

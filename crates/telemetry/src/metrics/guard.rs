@@ -4,10 +4,15 @@ use gateway_policy::{Jail, Reason};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::{Metrics, counter, counters, gauge, gauges};
-use crate::names::{label, metric};
+use crate::{
+    AttackOutcome,
+    names::{label, metric},
+};
 
 #[derive(Debug)]
 pub(super) struct Guarded {
+    attacks: IntCounterVec,
+    n8n_info: IntGaugeVec,
     rate_limit_requests: IntCounterVec,
     requests_would_refuse: IntCounterVec,
     jail_failed: IntCounterVec,
@@ -18,11 +23,15 @@ pub(super) struct Guarded {
     state_write_failures: IntCounter,
     ledger_keys: IntGaugeVec,
     unclaimed: IntGauge,
+    webhook_requests: IntCounterVec,
+    windows_open: IntGauge,
 }
 
 impl Guarded {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let guarded = Self {
+            attacks: counters(registry, metric::ATTACKS, &[label::ID, label::OUTCOME])?,
+            n8n_info: gauges(registry, metric::N8N_INFO, &[label::VERSION])?,
             rate_limit_requests: counters(
                 registry,
                 metric::RATE_LIMIT_REQUESTS,
@@ -40,6 +49,12 @@ impl Guarded {
             sign_ins: counters(registry, metric::SIGN_INS, &[label::OUTCOME])?,
             unclaimed: gauge(registry, metric::N8N_UNCLAIMED)?,
             ledger_keys: gauges(registry, metric::LEDGER_KEYS, &[label::KIND])?,
+            webhook_requests: counters(
+                registry,
+                metric::WEBHOOK_REQUESTS,
+                &[label::WEBHOOK, label::OUTCOME],
+            )?,
+            windows_open: gauge(registry, metric::WINDOWS_OPEN)?,
             state_write_failures: counter(registry, metric::STATE_WRITE_FAILURES)?,
         };
         for jail in Jail::all() {
@@ -54,9 +69,45 @@ impl Guarded {
 }
 
 impl Metrics {
+    pub(crate) fn attack(&self, id: &str, outcome: &'static str) {
+        self.guard.attacks.with_label_values(&[id, outcome]).inc();
+    }
+
+    /// How often requests have looked like an attack so far.
+    #[must_use]
+    pub fn attacks(&self, id: &str) -> u64 {
+        let of = |outcome: &AttackOutcome| {
+            self.guard.attacks.with_label_values(&[id, outcome.name()]).get()
+        };
+        AttackOutcome::ALL.iter().map(of).sum()
+    }
+
+    pub(crate) fn n8n_release(&self, release: &str) {
+        self.guard.n8n_info.reset();
+        self.guard.n8n_info.with_label_values(&[release]).set(1);
+    }
+
     /// Counts a request that was charged to a limit: `allowed`, `refused` or `would_refuse`.
     pub fn rate_limited(&self, rule: &str, outcome: &'static str) {
         self.guard.rate_limit_requests.with_label_values(&[rule, outcome]).inc();
+    }
+
+    /// Counts a webhook's call: `accepted`, `refused` or `would_refuse`.
+    pub fn webhook(&self, webhook: &str, outcome: &'static str) {
+        self.guard.webhook_requests.with_label_values(&[webhook, outcome]).inc();
+    }
+
+    /// Forgets a webhook that the policy has no more.
+    pub fn forget_webhook(&self, webhook: &str) {
+        for outcome in ["accepted", "refused", "would_refuse"] {
+            // Not there is as good as gone.
+            drop(self.guard.webhook_requests.remove_label_values(&[webhook, outcome]));
+        }
+    }
+
+    /// Says how many windows are open.
+    pub fn windows(&self, open: usize) {
+        self.guard.windows_open.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     /// Forgets the limits that the policy has no more.

@@ -153,7 +153,14 @@ impl Stage<'_> {
             headers.append(name, value.parse::<HeaderValue>().map_err(io::Error::other)?);
         }
         let method = method.parse::<Method>().map_err(io::Error::other)?;
-        Ok(Seen { process: self.process.to_owned(), method, target, headers, body: None })
+        Ok(Seen {
+            process: self.process.to_owned(),
+            method,
+            target,
+            headers,
+            body: None,
+            beginning: Vec::new(),
+        })
     }
 
     async fn body(&mut self, headers: &HeaderMap) -> io::Result<usize> {

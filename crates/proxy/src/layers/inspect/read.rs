@@ -1,6 +1,7 @@
 //! A body is read to its end.
 
 use bytes::Bytes;
+use gateway_n8n::FORM_LIMIT;
 use gateway_policy::Reason;
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -17,7 +18,8 @@ pub(super) async fn whole<B>(
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
 {
-    let mut read = Zeroizing::new(Vec::new());
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+    let mut read = Zeroizing::new(Vec::with_capacity(expected.min(limit).min(FORM_LIMIT)));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|why| match (why, exchange.was_cut()) {
             (Cut::Refused(reason), _) | (_, Some(reason)) => Failure::from(reason),
@@ -29,5 +31,6 @@ where
         }
         read.extend_from_slice(&data);
     }
-    Ok(Bytes::copy_from_slice(&read))
+    // Wiped when the last of it has gone to n8n: there may be a password in it.
+    Ok(Bytes::from_owner(read))
 }
