@@ -10,6 +10,7 @@
 pub mod answer;
 pub mod attacks;
 mod attempt;
+pub mod audit;
 mod classify;
 mod endpoints;
 mod form;
