@@ -1,6 +1,6 @@
 //! The policy in force, every default filled in and every secret masked, for a person to read.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use gateway_n8n::Surface;
 use gateway_policy::{
@@ -8,7 +8,7 @@ use gateway_policy::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{Admin, Certificate, Config, Publisher, Settings, TlsVersion};
+use crate::{Admin, Audit, BackupSource, Certificate, Config, Publisher, Settings, TlsVersion};
 
 /// The policy in force. The access of a path is shown with what made it.
 #[must_use]
@@ -43,6 +43,7 @@ pub fn effective(config: &Config) -> Value {
         "bans": bans(&policy.bans, settings.nftables),
         "attacks": attacks(&policy.attacks),
         "limits": limits(config),
+        "audit": settings.audit.as_ref().map(audit),
         "state": { "dir": settings.state },
         "log": {
             "format": settings.log.format,
@@ -87,6 +88,29 @@ fn webhooks(all: &Webhooks) -> Value {
 
 fn listed(all: &[impl ToString]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn audit(audit: &Audit) -> Value {
+    let span = |it| humantime::format_duration(it).to_string();
+    let seconds = |it: i64| span(Duration::from_secs(it.unsigned_abs()));
+    let minute = |it: u16| format!("{:02}:{:02}", it / 60, it % 60);
+    json!({
+        "every": span(audit.every),
+        "level": audit.level.name(),
+        "api_key": audit.api_key.as_ref().map(ToString::to_string),
+        "data": audit.data,
+        "env_files": audit.env_files,
+        "backup": match &audit.backup {
+            Some(BackupSource::Path(path)) => json!({ "path": path }),
+            Some(BackupSource::Command(command)) => json!({ "command": command }),
+            None => Value::Null,
+        },
+        "max_backup_age": seconds(audit.bounds.backup),
+        "hours": audit.bounds.hours.map(|it| format!("{}-{}", minute(it.from), minute(it.to))),
+        "max_admins": audit.bounds.admins,
+        "unused": seconds(audit.bounds.unused),
+        "accept": audit.accept,
+    })
 }
 
 fn certificate(certificate: &Certificate) -> Value {

@@ -9,6 +9,7 @@
 mod access;
 mod at;
 mod attacks;
+mod audit;
 mod bans;
 mod compile;
 mod de;
@@ -35,8 +36,8 @@ pub use problem::{Problem, Problems, Severity};
 pub use raw::schema;
 pub use secret::{Secret, SecretBytes};
 pub use settings::{
-    Acme, Admin, Backend, Certificate, Challenge, ClientCa, Connections, Directory, Dns, Eab,
-    HeadSize, KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher, Requests, Rfc2136,
-    Settings, Timeouts, Tls, TlsVersion, TsigAlgorithm, TsigKey,
+    Acme, Admin, Audit, Backend, BackupSource, Certificate, Challenge, ClientCa, Connections,
+    Directory, Dns, Eab, HeadSize, KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher,
+    Requests, Rfc2136, Settings, Timeouts, Tls, TlsVersion, TsigAlgorithm, TsigKey,
 };
 pub use world::{Answers, Needs, Purpose, System, World};

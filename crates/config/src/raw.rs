@@ -3,6 +3,7 @@
 
 mod acme;
 mod attacks;
+mod audit;
 mod bans;
 mod grants;
 mod webhooks;
@@ -17,6 +18,7 @@ pub(crate) use acme::{
     Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
 };
 pub(crate) use attacks::{AttackMode, Attacks, OwnAttack, Presence, Test, TextTest};
+pub(crate) use audit::{Audit, Backup, Level as AuditLevel};
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 pub(crate) use grants::{ClientCertificate, Grant};
 pub(crate) use webhooks::{Algorithm, Encoding, Hmac, Signature, Webhook};
@@ -70,6 +72,9 @@ pub(crate) struct Policy {
     /// What is asked of webhooks before n8n is touched, by path as n8n has it (`/webhook/orders`, and what
     /// is below it); `*` stands for one segment, and the longest path wins.
     pub(crate) webhooks: Option<At<Keyed<Webhook>>>,
+    /// What is looked at of n8n's own installation, by the gateway once a day and by
+    /// `n8n-gateway audit`. Without this section the gateway does not look by itself.
+    pub(crate) audit: Option<At<Audit>>,
     /// Where state is kept.
     pub(crate) state: Option<At<State>>,
     /// What is written down.

@@ -1,6 +1,7 @@
 //! What the mechanism is told.
 
 mod acme;
+mod audit;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -12,6 +13,8 @@ use serde::Serialize;
 pub use acme::{
     Acme, Challenge, Directory, Dns, Eab, KeyType, Publisher, Rfc2136, TsigAlgorithm, TsigKey,
 };
+
+pub use audit::{Audit, BackupSource};
 
 use crate::{Hardening, Secret};
 
@@ -39,6 +42,8 @@ pub struct Settings {
     /// The least that a client sends of a body or takes of an answer in the long run, in bytes a
     /// second; 0 if only stops count.
     pub min_rate: u64,
+    /// What is looked at of n8n's own installation; nothing if the gateway does not look by itself.
+    pub audit: Option<Audit>,
     /// Where state is kept.
     pub state: PathBuf,
     /// What is written down, and how.

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use gateway_n8n::audit::Hours;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
@@ -112,6 +113,13 @@ text_type!(
     admin_socket
 );
 
+text_type!(
+    /// A span of each day in UTC: `06:00-20:00`.
+    DayHours(Hours), "a span of the day such as `06:00-20:00`",
+    { "type": "string", "pattern": "^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$", "examples": ["06:00-20:00"] },
+    day_hours
+);
+
 /// Where the admin listener stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AdminSocket {
@@ -157,6 +165,20 @@ fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| wrong())?;
     number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+fn day_hours(text: &str) -> Result<Hours, String> {
+    let minute = |text: &str| {
+        let (hour, minute) = text.trim().split_once(':')?;
+        let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+        let of_a_day = minute < 60 && (hour < 24 || (hour, minute) == (24, 0));
+        of_a_day.then(|| hour * 60 + minute)
+    };
+    let read = || {
+        let (from, to) = text.split_once('-')?;
+        Some(Hours { from: minute(from).filter(|it| *it < 1440)?, to: minute(to)? })
+    };
+    read().ok_or_else(|| "is not a span of the day such as `06:00-20:00`, in UTC".to_owned())
 }
 
 fn host_name(text: &str) -> Result<String, String> {
@@ -214,6 +236,9 @@ mod tests {
         assert_eq!(size("5 GiB"), Ok(5 << 30));
         assert!(size("16").is_err() && size("16MB").is_err() && size("MiB").is_err());
         assert!(size("99999999999999999999GiB").is_err());
+        assert_eq!(day_hours("06:30-20:00"), Ok(Hours { from: 390, to: 1200 }));
+        assert!(day_hours("6-20").is_err() && day_hours("24:00-06:00").is_err());
+        assert!(day_hours("06:60-20:00").is_err() && day_hours("999:00-20:00").is_err());
         assert_eq!(host_name("N8N.example.com"), Ok("n8n.example.com".to_owned()));
         assert!(host_name("https://a").is_err() && host_name("a:1").is_err());
         assert_eq!(backend("http://n8n:5678/"), Ok(Backend { host: "n8n".to_owned(), port: 5678 }));
