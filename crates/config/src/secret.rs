@@ -17,6 +17,12 @@ pub(crate) const SECRET: &str = "$secret";
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
+    /// A secret that was not written in a policy.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
     /// The text itself. Keep it out of everything that is printed.
     #[must_use]
     pub fn expose(&self) -> &str {

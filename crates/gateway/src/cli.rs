@@ -2,6 +2,7 @@
 
 mod admin_client;
 mod attacks;
+mod audit;
 mod bans;
 mod certs;
 mod check;
@@ -12,6 +13,7 @@ mod windows;
 
 use std::{path::PathBuf, process::ExitCode};
 
+pub(crate) use admin_client::ask_operator;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use gateway_config::Invalid;
 
@@ -152,6 +154,17 @@ enum Command {
         #[command(subcommand)]
         command: webhooks::Webhooks,
     },
+    /// Look at n8n's own installation, and say what is wrong, why it matters, and what to change.
+    ///
+    /// Exits with 1 if there is a finding of the policy's `audit.level` or worse. What cannot be looked
+    /// at is told as such: without a key of n8n's API that is accounts and workflows, without the rights
+    /// of n8n's own user its environment.
+    Audit {
+        #[command(flatten)]
+        policy: PolicyFile,
+        #[command(flatten)]
+        options: audit::Options,
+    },
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -230,6 +243,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Open { opening } => windows::open(opening),
         Command::Close { closing } => windows::close(&closing),
         Command::Webhooks { command } => webhooks::webhooks(command),
+        Command::Audit { policy, options } => audit::audit(&policy.config, options),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);

@@ -10,7 +10,7 @@ use gateway_n8n::Release;
 use gateway_proxy::{Backend, CircuitState, Connect, Live, Tcp, Upstream, probe};
 use gateway_telemetry::{HandedOver, Telemetry, UpgradeFailed};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Outcome, Reloader,
     admin::windows,
+    audit::AuditStatus,
     certificates,
     confine::{Confinement, Reach},
     signals::{self, Asked, Signals},
@@ -79,6 +80,8 @@ pub(crate) struct Control {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) started: Instant,
+    /// What came of the last look at n8n's own installation.
+    pub(crate) audited: watch::Receiver<Option<AuditStatus>>,
     pub(crate) confinement: Confinement,
     pub(crate) reach: Reach,
     pub(crate) upgrade: Arc<Upgrade>,
@@ -196,6 +199,7 @@ impl Control {
                 .collect(),
             n8n_release: rules.policy.attacks.release().map(|it| it.to_string()),
             certificates: certificates::all(&self.reloader, &hosts, self.clock.now()),
+            audit: self.audited.borrow().clone(),
             connections: self.reloader.guard().load().connections.total(),
             banned: self.reloader.guard().ledger().in_jails().iter().map(|(_, count)| count).sum(),
             windows: windows::list(self.reloader.guard()).windows,

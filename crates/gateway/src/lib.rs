@@ -6,7 +6,9 @@
 mod acme;
 mod admin;
 mod assembly;
+mod audit;
 mod build;
+mod caller;
 mod certificates;
 pub mod cli;
 mod confine;

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::{
     Guard,
+    audit::Look,
     build::{self, Terms},
     identity::{self, Obtained},
     watched::{Marks, Recorder, changed, short_hash},
@@ -76,6 +77,7 @@ pub struct Reloader {
     rules: watch::Sender<Arc<Rules>>,
     terms: watch::Sender<Terms>,
     tls: watch::Sender<Arc<Handshakes>>,
+    looks: watch::Sender<Option<Look>>,
 }
 
 impl std::fmt::Debug for Reloader {
@@ -141,6 +143,7 @@ impl Reloader {
             Obtained::Kept(wanted) => keeping.want(Some(wanted))?,
         }
         let tls = build::tls(&settings, &served)?;
+        let looks = watch::Sender::new(Look::scheduled(&settings, &policy));
         let upstreams = build::upstreams(&settings, &HashMap::new());
         let rules = build::rules(1, &settings, policy, upstreams);
         let reloader = Self {
@@ -149,6 +152,7 @@ impl Reloader {
             rules: watch::Sender::new(Arc::new(rules)),
             tls: watch::Sender::new(tls),
             needs: watch::Sender::new(needs),
+            looks,
             file: file.to_owned(),
             tried: Marks::new(),
             revision: 1,
@@ -193,6 +197,11 @@ impl Reloader {
     #[must_use]
     pub fn needs(&self) -> watch::Receiver<Needs> {
         self.needs.subscribe()
+    }
+
+    /// What is looked at of n8n's own installation, now and later; nothing if the policy does not ask.
+    pub(crate) fn looks(&self) -> watch::Receiver<Option<Look>> {
+        self.looks.subscribe()
     }
 
     /// What the mechanism was told.
@@ -398,6 +407,7 @@ impl Reloader {
         let terms = build::terms(&settings);
         self.guard.adopt(&policy, &terms);
         self.terms.send_replace(terms);
+        self.looks.send_replace(Look::scheduled(&settings, &policy));
         let rules = Arc::new(build::rules(self.revision, &settings, policy, upstreams));
         let before = self.rules.send_replace(Arc::clone(&rules));
         self.forget_webhooks(&before.policy, &rules.policy);

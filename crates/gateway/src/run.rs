@@ -14,7 +14,7 @@ use gateway_telemetry::{Format, Level, Log, Metrics, Started, Stopped, Stopping,
 use rustix::thread::disable_transparent_huge_pages;
 use tokio::{
     runtime::{self, Runtime},
-    sync::{Mutex, mpsc},
+    sync::{Mutex, mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -24,6 +24,7 @@ use crate::{
     Assembly, Reloader,
     acme::OwnListener,
     admin::{self, Desk, Socket},
+    audit::keep_auditing,
     confine::{Confinement, Grounds, Reach, confine},
     control::{Because, Control, Order, watch_health},
     guard::Writing,
@@ -160,8 +161,17 @@ async fn serve(
     let writing = Arc::new(Mutex::new(Writing::begin(guard.clone(), tasks.clone())));
     let certified = look_after_certificates(&mut reloader, &tasks, leave.retirement());
     let assembly = assemble(&reloader, &leave);
+    let (latest, audited) = watch::channel(None);
     let (runtimes, counted) = Runtimes::start()?;
     let (orders, answers, releases) = attend(&reloader, socket, counted, &leave);
+    let auditing = keep_auditing(
+        reloader.looks(),
+        latest,
+        Arc::clone(&clock),
+        telemetry.clone(),
+        leave.retirement().clone(),
+    );
+    tasks.spawn(auditing);
     let workers = employ(&sockets, &assembly, runtimes, settings.timeouts.drain)?;
     telemetry.say(&Started {
         version: env!("CARGO_PKG_VERSION"),
@@ -182,6 +192,7 @@ async fn serve(
         clock,
         orders,
         started,
+        audited,
         confinement,
         reach,
         upgrade,

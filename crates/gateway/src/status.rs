@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{admin::windows::WindowView, certificates::CertificateStatus, confine::Confinement};
+use crate::{
+    admin::windows::WindowView, audit::AuditStatus, certificates::CertificateStatus,
+    confine::Confinement,
+};
 
 /// A running gateway.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -20,6 +23,10 @@ pub(crate) struct Status {
     #[serde(default)]
     pub(crate) n8n_release: Option<String>,
     pub(crate) certificates: Vec<CertificateStatus>,
+    /// What came of the last look at n8n's own installation; nothing if the policy asks for none, or
+    /// none has been yet.
+    #[serde(default)]
+    pub(crate) audit: Option<AuditStatus>,
     pub(crate) connections: usize,
     /// Addresses and networks.
     pub(crate) banned: usize,

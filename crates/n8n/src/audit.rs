@@ -164,10 +164,12 @@ pub struct Finding {
 }
 
 /// What came of all checks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
+    /// What is wrong and meant so.
+    pub accepted: Vec<Finding>,
     /// What was looked at and is as it should be.
     pub fine: Vec<&'static Check>,
     /// What could not be looked at, and why not.
@@ -179,6 +181,12 @@ impl Report {
     #[must_use]
     pub fn count(&self, level: Level) -> usize {
         self.findings.iter().filter(|it| it.check.level == level).count()
+    }
+
+    /// Sets apart what was found by checks with these ids.
+    pub fn accept(&mut self, ids: &[String]) {
+        let meant = |it: &Finding| ids.iter().any(|id| id == it.check.id);
+        self.accepted.extend(self.findings.extract_if(.., |it| meant(it)));
     }
 
     /// The worst level that was found.
@@ -197,7 +205,7 @@ pub fn checks() -> &'static [Check] {
 /// Holds what was observed against every check.
 #[must_use]
 pub fn audit(observed: &Observed) -> Report {
-    let mut report = Report { findings: Vec::new(), fine: Vec::new(), unknown: Vec::new() };
+    let mut report = Report::default();
     for check in checks() {
         match (check.judge)(observed) {
             Verdict::Fine => report.fine.push(check),

@@ -1,6 +1,7 @@
 //! Events: one struct is one log line and one count.
 
 mod attack;
+mod audit;
 mod certificates;
 mod guard;
 mod process;
@@ -9,6 +10,7 @@ mod webhooks;
 use std::net::IpAddr;
 
 pub use attack::{AttackFound, AttackOutcome, ReleaseFound};
+pub use audit::Audited;
 pub use certificates::{
     CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
     CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary,

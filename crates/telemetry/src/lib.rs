@@ -14,7 +14,7 @@ mod record;
 use std::{path::PathBuf, sync::Arc};
 
 pub use event::{
-    AttackFound, AttackOutcome, Banned, CertificateFailed, CertificateIssued, CertificateLoaded,
+    AttackFound, AttackOutcome, Audited, Banned, CertificateFailed, CertificateIssued, CertificateLoaded,
     CertificateNotServed, CertificateOrdered, CertificateRevoked, CertificateSetAside,
     CertificateTemporary, Confined, ConnectionCut, Event, HandedOver, MemoryPressure,
     NameNotResolved, NftablesFailed, Offended, OutOfReach, Panicked, PasswordLeaked, PolicyWarning,

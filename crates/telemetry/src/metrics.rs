@@ -1,5 +1,6 @@
 //! What is counted. Every label has a bounded set of values.
 
+mod audit;
 mod certificates;
 mod guard;
 
@@ -90,6 +91,7 @@ pub struct Metrics {
     connections_cut: IntCounterVec,
     log_lines_dropped: IntCounter,
     tasks_alive: IntGauge,
+    audited: audit::Audited,
     guard: guard::Guarded,
 }
 
@@ -155,6 +157,7 @@ impl Metrics {
             connections_cut: counters(&registry, metric::CONNECTIONS_CUT, &[label::REASON])?,
             log_lines_dropped: counter(&registry, metric::LOG_LINES_DROPPED)?,
             tasks_alive: gauge(&registry, metric::TASKS_ALIVE)?,
+            audited: audit::Audited::new(&registry)?,
             guard: guard::Guarded::new(&registry)?,
             registry,
         };

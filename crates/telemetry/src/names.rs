@@ -160,6 +160,22 @@ pub mod metric {
         "gateway_ledger_keys",
         "What is remembered of clients now, by kind: limits, offenders, offences, webhooks, messages.",
     );
+    /// Gauge by level.
+    pub const AUDIT_FINDINGS: Name = (
+        "gateway_audit_findings",
+        "What is wrong with n8n's installation as of the last look, by level: critical, high, medium, \
+         low, info.",
+    );
+    /// Gauge.
+    pub const AUDIT_UNKNOWN: Name = (
+        "gateway_audit_unknown",
+        "Checks of n8n's installation that could not be made at the last look.",
+    );
+    /// Gauge.
+    pub const AUDIT_TIMESTAMP: Name = (
+        "gateway_audit_timestamp_seconds",
+        "When n8n's installation was looked at last, in seconds since 1970; 0 if it was not.",
+    );
     /// Gauge by version.
     pub const BUILD_INFO: Name = ("gateway_build_info", "The version that runs.");
 }
@@ -172,6 +188,8 @@ pub mod label {
     pub const METHOD: &str = "method";
     /// A status code.
     pub const CODE: &str = "code";
+    /// How bad a finding is.
+    pub const LEVEL: &str = "level";
     /// A reason's name.
     pub const REASON: &str = "reason";
     /// How something ended.
@@ -292,6 +310,8 @@ pub mod event {
     pub const STATE_RECOVERED: &str = "state_recovered";
     /// nftables could not be told.
     pub const NFTABLES_FAILED: &str = "nftables_failed";
+    /// n8n's installation was looked at.
+    pub const AUDITED: &str = "audited";
     /// A DNS name of a network could not be asked for.
     pub const NAME_NOT_RESOLVED: &str = "name_not_resolved";
 }

@@ -1,10 +1,10 @@
 //! Asking a running gateway.
 
-use std::{net::SocketAddr, path::PathBuf, pin::pin};
+use std::{path::PathBuf, pin::pin};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use gateway_config::{Admin, Answers, System, load};
+use gateway_config::{Answers, Secret, System, load};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
@@ -16,44 +16,25 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::Running;
+use crate::audit::Operator;
 
 /// No answer of the admin listener is longer.
 const LONGEST: usize = 1 << 30;
 
-/// Where it is and what it wants to be shown.
-struct Door {
-    address: Address,
-    token: Option<Zeroizing<String>>,
-}
-
-enum Address {
-    Unix(PathBuf),
-    Tcp(SocketAddr),
-}
-
-fn door(gateway: &Running) -> anyhow::Result<Door> {
+fn operator(gateway: &Running) -> anyhow::Result<Operator> {
     let Some(admin) = &gateway.admin else {
         let config = load(&gateway.config, &System, &Answers::new())?;
-        return Ok(match config.settings.listen.admin {
-            Admin::Unix(path) => Door { address: Address::Unix(path), token: None },
-            Admin::Tcp(address, token) => {
-                let token = token.map(|token| Zeroizing::new(token.expose().to_owned()));
-                Door { address: Address::Tcp(address), token }
-            }
-        });
+        return Ok(Operator::of(&config.settings.listen.admin));
     };
-    let address = match admin.strip_prefix("unix:") {
-        Some(path) => Address::Unix(path.into()),
-        None => {
-            Address::Tcp(admin.parse().context("neither `unix:/path` nor an address and a port")?)
-        }
-    };
+    if let Some(path) = admin.strip_prefix("unix:") {
+        return Ok(Operator::Unix(path.into()));
+    }
+    let address = admin.parse().context("neither `unix:/path` nor an address and a port")?;
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let text = Zeroizing::new(text);
-        anyhow::Ok(Zeroizing::new(text.trim().to_owned()))
+        anyhow::Ok(Secret::new(Zeroizing::new(text).trim()))
     };
-    Ok(Door { address, token: gateway.token_file.as_ref().map(read).transpose()? })
+    Ok(Operator::Tcp(address, gateway.token_file.as_ref().map(read).transpose()?))
 }
 
 /// Asks `path`, and gives the answer's status and body.
@@ -63,18 +44,27 @@ pub(super) async fn ask(
     path: &str,
     body: Bytes,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
-    let Door { address, token } = door(gateway)?;
-    match address {
-        Address::Unix(socket) => {
-            let io = UnixStream::connect(&socket).await;
+    ask_operator(&operator(gateway)?, method, path, body).await
+}
+
+/// The same of the gateway that listens for its operator there.
+pub(crate) async fn ask_operator(
+    operator: &Operator,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    match operator {
+        Operator::Unix(socket) => {
+            let io = UnixStream::connect(socket).await;
             let io =
                 io.with_context(|| format!("no gateway answers at unix:{}", socket.display()))?;
-            over(io, (method, path, body), token).await
+            over(io, (method, path, body), None).await
         }
-        Address::Tcp(address) => {
+        Operator::Tcp(address, token) => {
             let io = TcpStream::connect(address).await;
             let io = io.with_context(|| format!("no gateway answers at {address}"))?;
-            over(io, (method, path, body), token).await
+            over(io, (method, path, body), token.as_ref()).await
         }
     }
 }
@@ -82,12 +72,12 @@ pub(super) async fn ask(
 async fn over(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     (method, path, body): (Method, &str, Bytes),
-    token: Option<Zeroizing<String>>,
+    token: Option<&Secret>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
     if let Some(token) = token {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {}", *token));
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
     }
     let request = request.body(Full::new(body))?;
     let answer = async {

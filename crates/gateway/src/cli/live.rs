@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::{Exit, Running, admin_client::ask, certs, complain, say, wait, windows};
-use crate::{admin::Upgraded, confine::Confinement, status::Status};
+use crate::{admin::Upgraded, audit::AuditStatus, confine::Confinement, status::Status};
 
 pub(super) fn status(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
     let (_, body) = wait(ask(gateway, Method::GET, "/status", Bytes::new()))?;
@@ -54,6 +54,7 @@ fn describe(status: &Status, now: i64) -> String {
         lines.push(format!("             {}", problem.replace('\n', "\n             ")));
     }
     lines.extend(hardening(&status.hardening));
+    lines.extend(status.audit.iter().flat_map(|it| audited(it, ago(it.at))));
     lines.push(format!("connections  {}", status.connections));
     lines.push(format!("banned       {}", status.banned));
     lines.extend(status.windows.iter().map(|it| format!("open         {}", windows::line(it))));
@@ -62,6 +63,26 @@ fn describe(status: &Status, now: i64) -> String {
         status.refused_in_the_last_5_minutes
     ));
     lines.join("\n")
+}
+
+/// What came of the last look at n8n's own installation.
+fn audited(audit: &AuditStatus, ago: String) -> Vec<String> {
+    let AuditStatus { found, unknown, alarming, .. } = audit;
+    let loud = if *alarming { "WARNING: " } else { "" };
+    let found_and = match found.len() {
+        0 => "nothing found".to_owned(),
+        1 => "1 finding".to_owned(),
+        many => format!("{many} findings"),
+    };
+    let blind = match unknown {
+        0 => String::new(),
+        some => format!(", {some} checks could not be made"),
+    };
+    let mut lines = vec![format!("audit        {loud}{found_and}{blind}, {ago} ago")];
+    let told =
+        found.iter().map(|it| format!("             {}: {} ({})", it.level, it.title, it.id));
+    lines.extend(told);
+    lines
 }
 
 pub(super) fn upgrade(gateway: &Running, json: bool) -> anyhow::Result<Exit> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use gateway_config::{Admin, Certificate, Publisher, Settings};
+use gateway_config::{Admin, Audit, BackupSource, Certificate, Publisher, Settings};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus,
     PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
@@ -22,6 +22,8 @@ use super::Grounds;
 pub(super) enum Right {
     /// It is read.
     Read,
+    /// What is in it is named, and not read.
+    List,
     /// It is written and never made: a device.
     Device,
     /// Sockets in it are removed.
@@ -51,6 +53,7 @@ impl Right {
         let folders = AccessFs::RemoveFile | AccessFs::RemoveDir | AccessFs::MakeDir;
         match self {
             Self::Read => read,
+            Self::List => AccessFs::ReadDir.into(),
             Self::Device => AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev,
             Self::Remove => AccessFs::RemoveFile.into(),
             Self::Append => AccessFs::WriteFile | AccessFs::MakeReg,
@@ -148,8 +151,33 @@ impl Paths {
         if let Admin::Unix(socket) = &settings.listen.admin {
             paths.around(socket, Right::Remove);
         }
+        paths.audited(settings.audit.as_ref());
         paths.programs(settings, policy);
         paths
+    }
+
+    /// What an audit reads. Of n8n's own data it asks for permissions alone, which Landlock lets
+    /// everybody see, and of backups how old they are.
+    fn audited(&mut self, audit: Option<&Audit>) {
+        let Some(audit) = audit else { return };
+        for file in &audit.env_files {
+            self.around(file, Right::Read);
+            // Whether git knows it: the index and the rules of the repository that it is in.
+            let root = file.ancestors().skip(1).find(|it| it.join(".git").exists());
+            for folder in file
+                .ancestors()
+                .skip(1)
+                .take_while(|it| root.is_some_and(|root| it.starts_with(root)))
+            {
+                self.allow(&folder.join(".gitignore"), Right::Read);
+            }
+            for part in [".git/index", ".git/info/exclude"] {
+                root.inspect(|root| self.allow(&root.join(part), Right::Read));
+            }
+        }
+        if let Some(BackupSource::Path(path)) = &audit.backup {
+            self.allow(path, Right::List);
+        }
     }
 
     /// What is run at the policy's word.
@@ -161,7 +189,12 @@ impl Paths {
             }),
             Certificate::Files { .. } | Certificate::SelfSigned => None,
         };
-        self.programs = settings.nftables || hook.is_some();
+        let teller = settings.audit.as_ref().and_then(|it| match &it.backup {
+            Some(BackupSource::Command(program)) => Some(program),
+            Some(BackupSource::Path(_)) | None => None,
+        });
+        let called: Vec<_> = hook.into_iter().chain(teller).collect();
+        self.programs = settings.nftables || !called.is_empty();
         if self.programs {
             self.table(PROGRAMS);
         }
@@ -171,8 +204,10 @@ impl Paths {
                 self.allow(&folder.join("nft"), Right::Run);
             }
         }
-        if let Some(hook) = hook {
+        if !called.is_empty() {
             self.table(SCRIPTS);
+        }
+        for hook in called {
             // What it may change beside itself is never the policy, or what an upgrade starts.
             let folder = |path: &Path| fs::canonicalize(path).ok()?.parent().map(Path::to_owned);
             let program = std::env::current_exe().ok();

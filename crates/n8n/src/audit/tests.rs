@@ -237,6 +237,20 @@ fn what_takes_two_faults_or_is_told_together() {
 }
 
 #[test]
+fn what_is_meant_so_is_told_apart() {
+    let mut seen = hardened();
+    seen.metrics = Ok(true);
+    settings(&mut seen).unclaimed = true;
+    let mut report = audit(&seen);
+    assert_eq!(report.worst(), Some(Level::Critical));
+    report.accept(&["unclaimed".to_owned()]);
+    assert_eq!(ids(&report), ["metrics-served"]);
+    assert_eq!(report.accepted.len(), 1);
+    assert_eq!(report.worst(), Some(Level::Info));
+    assert_eq!((report.count(Level::Critical), report.count(Level::Info)), (0, 1));
+}
+
+#[test]
 fn hours_are_of_the_day_and_may_go_over_midnight() {
     let mut seen = hardened();
     seen.bounds.hours = Some(Hours { from: 0, to: 0 });

@@ -3,6 +3,8 @@
 //! Source: n8n 2.40.7, `@n8n/config`, whose `decorators.js` reads `true`, `1`, `false` and `0` in
 //! any case, and a file named by `NAME_FILE` where `NAME` is not set.
 
+use zeroize::Zeroize;
+
 use super::{Observed, Variables, Verdict};
 
 /// Variables whose values are secrets.
@@ -63,6 +65,17 @@ impl Variables {
             self.value(name).is_some_and(|it| !it.is_empty() && !it.starts_with("${"))
         };
         SECRETS.iter().filter(|name| in_clear(name)).map(|it| (*it).to_owned()).collect()
+    }
+
+    /// The same with the values of secrets left out: that they are set is all that is asked.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        for name in SECRETS {
+            if let Some(value) = self.set.get_mut(name) {
+                value.zeroize();
+            }
+        }
+        self
     }
 
     /// The value of `name`, if it is set.

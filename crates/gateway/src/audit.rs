@@ -1,0 +1,136 @@
+//! Looking at n8n's own installation: by hand (`n8n-gateway audit`) and on a schedule. What is right
+//! and wrong stands in `gateway_n8n::audit`; here is looked, and told.
+
+mod api;
+mod files;
+mod html;
+mod inventory;
+mod outside;
+mod process;
+mod sarif;
+mod schedule;
+mod show;
+
+use std::path::PathBuf;
+
+use gateway_config::{Audit, Secret, Settings};
+use gateway_n8n::{
+    Audience, Surface,
+    audit::{Observed, Report, audit},
+};
+use gateway_policy::{Admission, Policy, Shown};
+
+pub(crate) use api::read_key;
+pub(crate) use html::html;
+pub(crate) use inventory::Operator;
+pub(crate) use sarif::sarif;
+pub(crate) use schedule::{AuditStatus, keep_auditing};
+pub(crate) use show::{json, table};
+
+use crate::caller::Callee;
+
+/// What is looked at, and with what.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    /// What the policy says, or its defaults.
+    pub(crate) audit: Audit,
+    /// A key of n8n's public API.
+    pub(crate) key: Option<Secret>,
+    /// n8n's main process.
+    pub(crate) n8n: Callee,
+    /// The host under which n8n is reached.
+    pub(crate) host: String,
+    /// Where the gateway answers its operator; nothing if no gateway runs.
+    pub(crate) operator: Option<Operator>,
+    /// What strangers may call.
+    pub(crate) open_to_anyone: Vec<Surface>,
+    /// Whether other processes are looked at: a confined gateway cannot.
+    pub(crate) processes: bool,
+}
+
+impl Look {
+    /// What the policy asks for.
+    pub(crate) fn of(settings: &Settings, policy: &Policy) -> Self {
+        let audit = settings.audit.clone().unwrap_or_default();
+        let main = &settings.n8n.main;
+        Self {
+            key: audit.api_key.clone(),
+            audit,
+            n8n: Callee::in_clear(&main.host, main.port),
+            host: policy.hosts.names().next().unwrap_or_default().to_owned(),
+            operator: Some(Operator::of(&settings.listen.admin)),
+            open_to_anyone: open_to_anyone(policy),
+            processes: true,
+        }
+    }
+
+    /// What a running gateway looks at by itself; nothing if the policy does not ask for it.
+    pub(crate) fn scheduled(settings: &Settings, policy: &Policy) -> Option<Self> {
+        settings.audit.as_ref()?;
+        // A confined process sees no other, and what it sees must not depend on being confined.
+        Some(Self { processes: false, ..Self::of(settings, policy) })
+    }
+
+    /// Looks at everything that can be seen, and judges it; `now` is in seconds since 1970.
+    pub(crate) async fn look(&self, now: i64) -> Report {
+        let mut report = audit(&self.observe(now).await);
+        report.accept(&self.audit.accept);
+        report
+    }
+
+    async fn observe(&self, now: i64) -> Observed {
+        let mut seen = Observed::unseen(now, &self.host, "it was not looked at");
+        seen.bounds = self.audit.bounds;
+        seen.open_to_anyone.clone_from(&self.open_to_anyone);
+        outside::look(&self.n8n, now, &mut seen).await;
+        api::look(&self.n8n, self.key.as_ref(), &mut seen).await;
+        seen.calls = inventory::look(self.operator.as_ref()).await;
+        self.look_at_machine(&mut seen);
+        seen.backup = files::backup(self.audit.backup.as_ref()).await;
+        seen
+    }
+
+    /// What is to be seen of n8n's process and its files.
+    fn look_at_machine(&self, seen: &mut Observed) {
+        let process = match self.processes {
+            true => process::variables(self.n8n.at.port),
+            false => Err("the running gateway sees no other process".to_owned()),
+        };
+        let data: Option<PathBuf> = self.audit.data.clone().or_else(|| {
+            let variables = process.as_ref().ok()?;
+            let folder = variables.value("N8N_USER_FOLDER").or_else(|| variables.value("HOME"))?;
+            Some(PathBuf::from(folder).join(".n8n"))
+        });
+        files::data(data.as_deref(), seen);
+        let (files, variables) = files::env_files(&self.audit.env_files);
+        seen.env_files = files;
+        seen.variables = match (process, variables) {
+            (Ok(process), _) => Ok(process),
+            (Err(_), Some(files)) => Ok(files),
+            (Err(why), None) => Err(format!("{why}, and `audit.env_files` names no file")),
+        };
+    }
+}
+
+/// Addresses of strangers all over the world. Source: RFC 5737 and what is far from it.
+const STRANGERS: [&str; 4] = ["203.0.113.77", "1.2.3.4", "93.184.215.14", "2a00:1450:4001::1"];
+
+/// Surfaces where strangers are let in although n8n does not mean them for everybody and nothing in
+/// them asks callers who they are: triggers and n8n's MCP server have sign-ins of their own.
+fn open_to_anyone(policy: &Policy) -> Vec<Surface> {
+    let own_sign_in = [
+        Surface::Agents,
+        Surface::Chat,
+        Surface::Health,
+        Surface::Mcp,
+        Surface::McpServer,
+        Surface::OauthServer,
+    ];
+    let strangers: Vec<_> = STRANGERS.iter().filter_map(|it| it.parse().ok()).collect();
+    let open = |surface: &Surface| {
+        let who = &policy.access.of(*surface).root().value;
+        strangers.iter().all(|it| who.admits(*it, Shown::Nothing) == Admission::Open)
+    };
+    let all = Surface::all().filter(|it| it.row().audience != Audience::Anyone);
+    all.filter(|it| !own_sign_in.contains(it)).filter(open).collect()
+}

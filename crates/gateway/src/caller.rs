@@ -1,0 +1,154 @@
+//! Calling HTTP servers as a client: n8n on its own port, or whoever answers for the public name.
+//! Everything that a server could make us wait for or keep is limited.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use gateway_proxy::{Backend, Connect, Tcp};
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The longest answer: fifty workflows at once are some megabytes.
+const LONGEST: usize = 64 << 20;
+
+/// Somebody to call.
+#[derive(Clone, Debug)]
+pub(crate) struct Callee {
+    /// Where to connect to.
+    pub(crate) at: Backend,
+    /// The `Host` field.
+    pub(crate) host: String,
+    /// How to be sure who it is; nothing to call in clear.
+    pub(crate) tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// A header as text; empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+trait Bytestream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytestream for T {}
+
+impl Callee {
+    /// n8n itself.
+    pub(crate) fn in_clear(host: &str, port: u16) -> Self {
+        let at = Backend { host: host.to_owned(), port };
+        Self { at, host: format!("{host}:{port}"), tls: None }
+    }
+
+    /// Sends `request`, and gives the whole answer.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for a person.
+    pub(crate) async fn ask(&self, request: Request<Bytes>) -> Result<Answer, String> {
+        let asked = timeout(PATIENCE, self.try_ask(request)).await;
+        asked.map_err(|_| format!("{} does not answer in {} s", self.at, PATIENCE.as_secs()))?
+    }
+
+    /// The same for a GET.
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, String> {
+        let request = Request::get(path).body(Bytes::new());
+        self.ask(request.map_err(|why| why.to_string())?).await
+    }
+
+    async fn try_ask(&self, mut request: Request<Bytes>) -> Result<Answer, String> {
+        let io = self.connect().await?;
+        let host = self.host.parse().map_err(|_| format!("`{}` is no host", self.host))?;
+        request.headers_mut().insert(header::HOST, host);
+        let broken = |why: &dyn std::fmt::Display| format!("{} breaks off: {why}", self.at);
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(io)).await.map_err(|why| broken(&why))?;
+        let answer = async {
+            let sent = sender.send_request(request.map(Full::new)).await;
+            let (head, body) = sent.map_err(|why| broken(&why))?.into_parts();
+            let body = Limited::new(body, LONGEST);
+            #[expect(clippy::disallowed_methods, reason = "limited in the line above")]
+            let body = body.collect().await.map_err(|why| broken(&why))?.to_bytes();
+            Ok(Answer { status: head.status, headers: head.headers, body })
+        };
+        let (mut answer, mut connection) = (std::pin::pin!(answer), std::pin::pin!(connection));
+        tokio::select! {
+            answer = answer.as_mut() => answer,
+            _ = connection.as_mut() => answer.await,
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Bytestream>, String> {
+        let tcp = Tcp.connect(&self.at).await;
+        let tcp = tcp.map_err(|why| format!("{}:{}: {why}", self.at.host, self.at.port))?;
+        let Some((name, config)) = &self.tls else { return Ok(Box::new(tcp)) };
+        let tls = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp).await;
+        Ok(Box::new(tls.map_err(|why| why.to_string())?))
+    }
+
+    /// Asks for a WebSocket at `path` with these header lines, and gives all that comes until
+    /// nothing comes for `quiet`, the answer's head included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) async fn upgrade(
+        &self,
+        path: &str,
+        lines: &str,
+        quiet: Duration,
+    ) -> Result<String, String> {
+        /// A head and a frame or two.
+        const ENOUGH: usize = 64 << 10;
+        let mut io = timeout(PATIENCE, self.connect())
+            .await
+            .map_err(|_| format!("{} does not answer", self.at))??;
+        let asked = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bjhuLWdhdGV3YXktcHJvYmU=\r\n{lines}\r\n",
+            self.host
+        );
+        io.write_all(asked.as_bytes()).await.map_err(|why| why.to_string())?;
+        let mut got = Vec::new();
+        let mut wait = PATIENCE;
+        while got.len() < ENOUGH {
+            match timeout(wait, io.read_buf(&mut got)).await {
+                Ok(Ok(0)) | Err(_) => break,
+                Ok(Ok(_)) => wait = quiet,
+                Ok(Err(why)) if got.is_empty() => return Err(why.to_string()),
+                Ok(Err(_)) => break,
+            }
+        }
+        if got.is_empty() {
+            return Err(format!("{} does not answer", self.at));
+        }
+        Ok(String::from_utf8_lossy(&got).into_owned())
+    }
+}
