@@ -4,7 +4,7 @@
 mod hydra;
 mod keys;
 mod machine;
-mod second_factor;
+pub(crate) mod second_factor;
 mod sign_in;
 
 use std::net::{IpAddr, Ipv4Addr};

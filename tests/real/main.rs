@@ -14,6 +14,7 @@
 
 mod acme;
 mod answers;
+mod audit;
 mod browser;
 mod client;
 mod deploy;

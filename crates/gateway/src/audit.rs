@@ -18,14 +18,16 @@ use gateway_n8n::{
     Audience, Surface,
     audit::{Observed, Report, audit},
 };
-use gateway_policy::{Admission, Policy, Shown};
+use gateway_policy::{Admission, Policy, Shown, Who};
 
 pub(crate) use api::read_key;
 pub(crate) use html::html;
 pub(crate) use inventory::Operator;
+pub(crate) use outside::limits as sign_in_limits;
+pub(crate) use process::variables as n8n_variables;
 pub(crate) use sarif::sarif;
 pub(crate) use schedule::{AuditStatus, keep_auditing};
-pub(crate) use show::{json, table};
+pub(crate) use show::{hanging, json, table};
 
 use crate::caller::Callee;
 
@@ -44,6 +46,8 @@ pub(crate) struct Look {
     pub(crate) operator: Option<Operator>,
     /// What strangers may call.
     pub(crate) open_to_anyone: Vec<Surface>,
+    /// Whether nobody may install packages of the community's.
+    pub(crate) packages_closed: bool,
     /// Whether other processes are looked at: a confined gateway cannot.
     pub(crate) processes: bool,
 }
@@ -60,6 +64,7 @@ impl Look {
             host: policy.hosts.names().next().unwrap_or_default().to_owned(),
             operator: Some(Operator::of(&settings.listen.admin)),
             open_to_anyone: open_to_anyone(policy),
+            packages_closed: packages_closed(policy),
             processes: true,
         }
     }
@@ -82,6 +87,7 @@ impl Look {
         let mut seen = Observed::unseen(now, &self.host, "it was not looked at");
         seen.bounds = self.audit.bounds;
         seen.open_to_anyone.clone_from(&self.open_to_anyone);
+        seen.packages_closed = self.packages_closed;
         outside::look(&self.n8n, now, &mut seen).await;
         api::look(&self.n8n, self.key.as_ref(), &mut seen).await;
         seen.calls = inventory::look(self.operator.as_ref()).await;
@@ -110,6 +116,12 @@ impl Look {
             (Err(why), None) => Err(format!("{why}, and `audit.env_files` names no file")),
         };
     }
+}
+
+/// Whether the path below which the editor installs packages has a line that lets nobody in.
+fn packages_closed(policy: &Policy) -> bool {
+    let mut rules = policy.access.of(Surface::Rest).iter();
+    rules.any(|it| it.path == "community-packages" && matches!(it.value, Who::Nobody))
 }
 
 /// Addresses of strangers all over the world. Source: RFC 5737 and what is far from it.

@@ -1,7 +1,7 @@
 //! Calling HTTP servers as a client: n8n on its own port, or whoever answers for the public name.
 //! Everything that a server could make us wait for or keep is limited.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gateway_proxy::{Backend, Connect, Tcp};
@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsConnector;
 
@@ -84,12 +84,10 @@ impl Callee {
     }
 
     async fn try_ask(&self, mut request: Request<Bytes>) -> Result<Answer, String> {
-        let io = self.connect().await?;
         let host = self.host.parse().map_err(|_| format!("`{}` is no host", self.host))?;
         request.headers_mut().insert(header::HOST, host);
         let broken = |why: &dyn std::fmt::Display| format!("{} breaks off: {why}", self.at);
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(io)).await.map_err(|why| broken(&why))?;
+        let (mut sender, connection) = self.handshake().await?;
         let answer = async {
             let sent = sender.send_request(request.map(Full::new)).await;
             let (head, body) = sent.map_err(|why| broken(&why))?.into_parts();
@@ -98,11 +96,24 @@ impl Callee {
             let body = body.collect().await.map_err(|why| broken(&why))?.to_bytes();
             Ok(Answer { status: head.status, headers: head.headers, body })
         };
-        let (mut answer, mut connection) = (std::pin::pin!(answer), std::pin::pin!(connection));
+        let (mut answer, mut connection) = (pin!(answer), pin!(connection));
         tokio::select! {
             answer = answer.as_mut() => answer,
             _ = connection.as_mut() => answer.await,
         }
+    }
+
+    async fn handshake(
+        &self,
+    ) -> Result<
+        (
+            http1::SendRequest<Full<Bytes>>,
+            http1::Connection<TokioIo<Box<dyn Bytestream>>, Full<Bytes>>,
+        ),
+        String,
+    > {
+        let io = TokioIo::new(self.connect().await?);
+        http1::handshake(io).await.map_err(|why| format!("{} breaks off: {why}", self.at))
     }
 
     async fn connect(&self) -> Result<Box<dyn Bytestream>, String> {
@@ -111,6 +122,42 @@ impl Callee {
         let Some((name, config)) = &self.tls else { return Ok(Box::new(tcp)) };
         let tls = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp).await;
         Ok(Box::new(tls.map_err(|why| why.to_string())?))
+    }
+
+    /// The status of a GET's answer, and when each part of its body came, from the request on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) async fn arrivals(&self, path: &str) -> Result<(u16, Vec<Duration>), String> {
+        /// How many parts are waited for.
+        const PARTS: usize = 1000;
+        let asked = async {
+            let begun = Instant::now();
+            let (mut sender, connection) = self.handshake().await?;
+            let request = Request::get(path).header(header::HOST, &self.host);
+            let request = request.body(Full::<Bytes>::default()).map_err(|why| why.to_string())?;
+            let arriving = async {
+                let answer = sender.send_request(request).await.map_err(|why| why.to_string())?;
+                let (status, mut body) = (answer.status().as_u16(), answer.into_body());
+                let mut moments = Vec::new();
+                while let Some(Ok(part)) = body.frame().await {
+                    if part.is_data() && moments.len() < PARTS {
+                        moments.push(begun.elapsed());
+                    }
+                }
+                Ok((status, moments))
+            };
+            let (mut arriving, mut connection) = (pin!(arriving), pin!(connection));
+            tokio::select! {
+                arrived = arriving.as_mut() => arrived,
+                _ = connection.as_mut() => arriving.await,
+            }
+        };
+        let asked = timeout(PATIENCE, asked).await;
+        asked.map_err(|_| {
+            format!("{} does not end its answer in {} s", self.at, PATIENCE.as_secs())
+        })?
     }
 
     /// Asks for a WebSocket at `path` with these header lines, and gives all that comes until
@@ -132,7 +179,7 @@ impl Callee {
             .map_err(|_| format!("{} does not answer", self.at))??;
         let asked = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bjhuLWdhdGV3YXktcHJvYmU=\r\n{lines}\r\n",
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{lines}\r\n",
             self.host
         );
         io.write_all(asked.as_bytes()).await.map_err(|why| why.to_string())?;

@@ -6,6 +6,7 @@ mod audit;
 mod bans;
 mod certs;
 mod check;
+mod doctor;
 mod explain;
 mod live;
 mod webhooks;
@@ -165,6 +166,16 @@ enum Command {
         #[command(flatten)]
         options: audit::Options,
     },
+    /// Try the way through the public name: certificate, redirect, sign-in page, push socket, and what
+    /// n8n makes of it; say for each step what was tried, what came, and what to change.
+    ///
+    /// Exits with 1 if a step is wrong.
+    Doctor {
+        #[command(flatten)]
+        policy: PolicyFile,
+        #[command(flatten)]
+        options: doctor::Options,
+    },
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -244,6 +255,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Close { closing } => windows::close(&closing),
         Command::Webhooks { command } => webhooks::webhooks(command),
         Command::Audit { policy, options } => audit::audit(&policy.config, options),
+        Command::Doctor { policy, options } => doctor::doctor(&policy.config, options),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);

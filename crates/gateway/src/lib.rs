@@ -13,6 +13,7 @@ mod certificates;
 pub mod cli;
 mod confine;
 mod control;
+mod doctor;
 mod guard;
 mod identity;
 mod load;

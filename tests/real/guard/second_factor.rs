@@ -85,7 +85,7 @@ async fn with_code(client: &Client, nth: u32, code: &str) -> Answer {
 }
 
 /// Seconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemClock.now().try_into().unwrap()
 }
 
@@ -102,7 +102,7 @@ fn wrong(secret: &str) -> String {
 }
 
 /// The code of six digits at a time (RFC 4226 5.3, RFC 6238 4.2).
-fn code(secret: &str, at: u64) -> String {
+pub(crate) fn code(secret: &str, at: u64) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &base32(secret));
     let tag = hmac::sign(&key, &(at / STEP).to_be_bytes());
     let tag = tag.as_ref();

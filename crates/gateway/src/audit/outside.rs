@@ -86,6 +86,10 @@ async fn attempt(n8n: &Callee, forwarded: &str) -> Result<Option<u64>, String> {
     let mut request = request("/rest/login", &[("x-forwarded-for", forwarded)]);
     *request.method_mut() = http::Method::POST;
     let answer = n8n.ask(request).await?;
+    // It has no name and no password in it: what else is said is not said by n8n's sign-in.
+    if !matches!(answer.status.as_u16(), 400 | 429) {
+        return Err(format!("{} answers {} to an attempt to sign in", n8n.at, answer.status));
+    }
     Ok(answer.header("x-ratelimit-remaining").parse().ok())
 }
 

@@ -9,7 +9,7 @@ use std::{
 use gateway_n8n::audit::{Looked, Variables};
 
 /// The environment of whoever listens on `port`.
-pub(super) fn variables(port: u16) -> Looked<Variables> {
+pub(crate) fn variables(port: u16) -> Looked<Variables> {
     let sockets: HashSet<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .flat_map(|table| listening(&fs::read_to_string(table).unwrap_or_default(), port))

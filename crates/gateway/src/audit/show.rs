@@ -12,15 +12,14 @@ const WIDTH: usize = 80;
 /// A table that fits a terminal, then the details.
 pub(crate) fn table(report: &Report, (host, now): About<'_>) -> String {
     let Report { findings, accepted, fine, unknown } = report;
-    let mut lines = vec![
-        format!("{host}, {}", moment(now)),
-        format!(
-            "{}; {} checks are fine, {} could not be made",
-            counts(report),
-            fine.len(),
-            unknown.len()
-        ),
-    ];
+    let sum = format!(
+        "{}; {} checks are fine, {} could not be made",
+        counts(report),
+        fine.len(),
+        unknown.len(),
+    );
+    let mut lines = vec![format!("{host}, {}", moment(now))];
+    lines.extend(hanging("", &sum));
     if !findings.is_empty() {
         lines.extend([String::new(), format!("{:<9}{:<25}WHAT IS WRONG", "LEVEL", "CHECK")]);
     }
@@ -62,7 +61,7 @@ fn entry(check: &Check, text: &str) -> Vec<String> {
 }
 
 /// `text` after `head`, in lines that fit, the following ones indented as far as the head is long.
-fn hanging(head: &str, text: &str) -> Vec<String> {
+pub(crate) fn hanging(head: &str, text: &str) -> Vec<String> {
     let room = WIDTH.saturating_sub(head.len()).max(20);
     let mut lines = vec![String::new()];
     for word in printable(text).split_whitespace() {

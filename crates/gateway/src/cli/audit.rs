@@ -34,7 +34,6 @@ pub(super) struct Options {
 /// How it is told.
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
-#[expect(clippy::struct_excessive_bools, reason = "one of them, says the group")]
 struct Form {
     /// For machines.
     #[arg(long)]

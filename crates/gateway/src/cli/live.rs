@@ -54,7 +54,7 @@ fn describe(status: &Status, now: i64) -> String {
         lines.push(format!("             {}", problem.replace('\n', "\n             ")));
     }
     lines.extend(hardening(&status.hardening));
-    lines.extend(status.audit.iter().flat_map(|it| audited(it, ago(it.at))));
+    lines.extend(status.audit.iter().flat_map(|it| audited(it, &ago(it.at))));
     lines.push(format!("connections  {}", status.connections));
     lines.push(format!("banned       {}", status.banned));
     lines.extend(status.windows.iter().map(|it| format!("open         {}", windows::line(it))));
@@ -66,7 +66,7 @@ fn describe(status: &Status, now: i64) -> String {
 }
 
 /// What came of the last look at n8n's own installation.
-fn audited(audit: &AuditStatus, ago: String) -> Vec<String> {
+fn audited(audit: &AuditStatus, ago: &str) -> Vec<String> {
     let AuditStatus { found, unknown, alarming, .. } = audit;
     let loud = if *alarming { "WARNING: " } else { "" };
     let found_and = match found.len() {

@@ -28,7 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "push-origin", theme: Theme::LeastPrivilege, level: Level::Medium,
-        title: "n8n does not run in production mode: sign-ins are not limited, origins of the push channel not compared",
+        title: "n8n limits no sign-ins and compares no origins at its push channel",
         why: "A page of somebody else's may listen to what the editor is told, and n8n itself holds nobody up who \
               guesses passwords. Any NODE_ENV but `production` does this.",
         change: "NODE_ENV=production", source: "n8n 2.40.7, push/index.js, controller.registry.js",

@@ -67,7 +67,9 @@ pub(super) fn passwords(seen: &Observed) -> Verdict {
 
 pub(super) fn community(seen: &Observed) -> Verdict {
     Verdict::of(&seen.settings, |it| {
-        Verdict::found_if(it.community_nodes, || "owners and admins may install them".to_owned())
+        Verdict::found_if(it.community_nodes && !seen.packages_closed, || {
+            "owners and admins may install them".to_owned()
+        })
     })
 }
 

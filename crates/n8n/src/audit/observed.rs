@@ -34,6 +34,8 @@ pub struct Observed {
     pub api_docs: Looked<bool>,
     /// Surfaces that the gateway's policy opens to anybody and that are not meant for everybody.
     pub open_to_anyone: Vec<Surface>,
+    /// Whether the gateway's policy lets nobody install packages of the community's.
+    pub packages_closed: bool,
     /// The accounts.
     pub users: Looked<Vec<User>>,
     /// The workflows, those that are not active among them.
@@ -78,6 +80,7 @@ impl Observed {
             metrics: no(why),
             api_docs: no(why),
             open_to_anyone: Vec::new(),
+            packages_closed: false,
             users: no(why),
             workflows: no(why),
             executions: no(why),

@@ -116,8 +116,8 @@ pub(super) fn guessable(seen: &Observed) -> Verdict {
     })
 }
 
-/// Whether no part of a path looks as if it was drawn by lot: long enough, and changing between
-/// digits and letters (or their cases) more often than words with a number do.
+/// Whether no part of a path looks as if it was drawn by lot: a UUID, as n8n draws it, or long enough
+/// and changing between digits and letters (or their cases) more often than words with a number do.
 fn is_guessable(path: &str) -> bool {
     const LONG: usize = 16;
     const CHANGES: usize = 5;
@@ -127,7 +127,12 @@ fn is_guessable(path: &str) -> bool {
         let changes = all.iter().zip(all.iter().skip(1)).filter(|(a, b)| class(**a) != class(**b));
         all.len() >= LONG && changes.count() >= CHANGES
     };
-    !path.split('/').any(drawn)
+    let uuid = |segment: &str| {
+        let parts: Vec<_> = segment.split('-').map(str::len).collect();
+        let hexadecimal = |it: char| it.is_ascii_hexdigit() || it == '-';
+        parts == [8, 4, 4, 4, 12] && segment.chars().all(hexadecimal)
+    };
+    !path.split('/').any(|it| uuid(it) || drawn(it))
 }
 
 pub(super) fn not_called(seen: &Observed) -> Verdict {
@@ -157,6 +162,10 @@ fn same(called: &str, path: &str) -> bool {
 }
 
 pub(super) fn packages(seen: &Observed) -> Verdict {
+    // Where they are switched off, none runs and n8n does not tell of them.
+    if seen.settings.as_ref().is_ok_and(|it| !it.community_nodes) && seen.packages.is_err() {
+        return Verdict::Fine;
+    }
     Verdict::of(&seen.packages, |all| {
         Verdict::found_in(all.iter().map(|it| format!("{} {}", it.name, it.version)).collect())
     })
@@ -174,6 +183,7 @@ mod tests {
             ("/webhook/test/123456789012345678", true),
             ("/webhook/6a1f4c3e-93c1-4f0e-8a57-0d6c1f2b7e90", false),
             ("/webhook/6a1f4c3e-93c1-4f0e-8a57-0d6c1f2b7e90/:id", false),
+            ("/webhook/44444444-4444-4444-8444-444444444444/chat", false),
             ("/webhook/V1StGXR8Z5jdHi6BmyT", false),
             ("/form/a1", true),
         ] {
