@@ -25,15 +25,16 @@ const HOST: &str = "n8n.test";
 const USUAL: &str = "networks: { team: [127.0.0.1, \"::1\"] }\n";
 
 /// n8n, a gateway in front of it, and their files.
-struct Audited {
-    gateway: Gateway,
+pub(crate) struct Audited {
+    pub(crate) gateway: Gateway,
     n8n: Process,
+    port: u16,
     folder: TempDir,
 }
 
 impl Audited {
     /// Starts n8n with `variables` in place of what tests use otherwise; an empty one is left out.
-    async fn start(policy: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(policy: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [port] = free_ports();
         let policy = policy.replace("FOLDER", &folder.path().display().to_string());
@@ -53,10 +54,19 @@ impl Audited {
             (settings.status == 200 && settings.text().starts_with("{\"data\":")).then_some(())
         })
         .await;
-        Self { gateway, n8n, folder }
+        Self { gateway, n8n, port, folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Another gateway in front of the same n8n.
+    pub(crate) async fn other(&self, name: &str, policy: &str) -> Gateway {
+        let folder = self.path(name);
+        fs::create_dir(&folder).unwrap();
+        let gateway = Gateway::start_with(&folder, HOST, self.port, policy).await;
+        gateway.until_ready_is(200).await;
+        gateway
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -78,7 +88,7 @@ impl Audited {
         file.display().to_string()
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.n8n.kill().await;
         self.gateway.kill().await;
         self.folder.close().unwrap();

@@ -18,6 +18,7 @@ mod audit;
 mod browser;
 mod client;
 mod deploy;
+mod doctor;
 mod guard;
 mod http;
 mod installation;

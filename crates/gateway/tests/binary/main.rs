@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and waits in the wall's time for another process"
 )]
 
+mod audit;
 mod bans;
 mod certs;
 mod commands;
