@@ -28,7 +28,11 @@ pub(super) async fn look(n8n: &Callee, now: i64, seen: &mut Observed) {
     seen.metrics = n8n.get("/metrics").await.map(|it| it.status == 200 && is_metrics(&it));
     seen.api_docs = n8n.get("/api/v1/docs/").await.map(|it| it.status == 200 && is_swagger(&it));
     (seen.limits_sign_ins, seen.hops) = limits(n8n, now).await;
-    seen.answers_at = answers_at(n8n).await;
+    // An n8n that does not run answers nowhere, which says nothing of one that does.
+    seen.answers_at = match &seen.metrics {
+        Ok(_) => answers_at(n8n).await,
+        Err(why) => Err(why.clone()),
+    };
 }
 
 fn is_metrics(answer: &Answer) -> bool {

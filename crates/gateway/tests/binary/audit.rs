@@ -216,6 +216,65 @@ fn a_running_gateway_looks_by_itself() {
     assert!(text(&status.stdout).contains("high: there is no new backup (backup)"));
 }
 
+/// An answer in parts, each a moment after the one before.
+fn streaming() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut io in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut head = String::new();
+                let mut reader = BufReader::new(io.try_clone().unwrap());
+                while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
+                let whole = head.contains("/webhook/whole");
+                let parts: &[&str] = if whole { &["abc"] } else { &["a", "b", "c"] };
+                let begun = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                io.write_all(begun.as_bytes()).unwrap();
+                for part in parts {
+                    io.write_all(format!("{:x}\r\n{part}\r\n", part.len()).as_bytes()).unwrap();
+                    thread::sleep(std::time::Duration::from_millis(300));
+                }
+                drop(io.write_all(b"0\r\n\r\n"));
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn the_doctor_sees_whether_answers_come_as_they_are_made() {
+    let n8n = streaming().to_string();
+    let ours = |policy: String| {
+        let (start, rest) = policy.split_once("n8n: { url: \"http://").unwrap();
+        let (_, end) = rest.split_once('"').unwrap();
+        format!("{start}n8n: {{ url: \"http://{n8n}\"{end}")
+    };
+    let house = House::start_as(ours, |_| {});
+    let (policy, port) =
+        (house.file("policy.yaml").display().to_string(), house.https.port().to_string());
+    let stream = |path: &str| {
+        let told = command(&[
+            "doctor",
+            "--config",
+            &policy,
+            "--connect",
+            "127.0.0.1",
+            "--https-port",
+            &port,
+            "--stream",
+            path,
+            "--json",
+        ]);
+        let report: Value = serde_json::from_slice(&told.stdout).unwrap();
+        let steps = report["steps"].as_array().unwrap();
+        steps.iter().find(|it| it["name"] == "stream").unwrap().clone()
+    };
+    let parts = stream("/webhook/parts");
+    assert_eq!(parts["ending"], "fine", "{parts}");
+    let whole = stream("/webhook/whole");
+    assert_eq!(whole["ending"], "wrong", "{whole}");
+}
+
 #[test]
 fn the_doctor_says_what_is_not_there() {
     let (_folder, file) = policy(SocketAddr::from(([127, 0, 0, 1], 1)), "");

@@ -108,6 +108,14 @@ pub(super) const CHECKS: &[Check] = &[
         change: "N8N_METRICS=false, if nobody reads them", source: SURFACE, judge: instance::metrics_served,
     },
     Check {
+        id: "known-attacks", theme: Theme::Release, level: Level::High,
+        title: "attacks are known on this release of n8n",
+        why: "Scanners try them within days of their publication. What the gateway stops of them it stops on its own \
+              way alone, and some cannot be told from honest requests.",
+        change: "update n8n; until then `attacks: { mode: auto }` in the gateway's policy",
+        source: "the catalogue of known attacks", judge: instance::known_attacks,
+    },
+    Check {
         id: "release-told", theme: Theme::Release, level: Level::Info,
         title: "n8n's pages tell its exact release",
         why: "Scanners look there for what to try.",

@@ -112,6 +112,10 @@ pub(super) fn open_surfaces(seen: &Observed) -> Verdict {
     Verdict::found_in(open.map(told).collect())
 }
 
+pub(super) fn known_attacks(seen: &Observed) -> Verdict {
+    Verdict::of(&seen.known_attacks, |known| Verdict::found_in(known.clone()))
+}
+
 pub(super) fn release_told(seen: &Observed) -> Verdict {
     Verdict::of(&seen.page, |page| match &page.release {
         None => Verdict::Fine,

@@ -18,6 +18,8 @@ pub struct Observed {
     pub bounds: Bounds,
     /// The editor's page.
     pub page: Looked<Page>,
+    /// Attacks that are known on n8n's release, each by its id and what it does.
+    pub known_attacks: Looked<Vec<String>>,
     /// What n8n tells everybody of its settings.
     pub settings: Looked<PublicSettings>,
     /// Whether n8n lets pages of any origin read its answers, with the visitor's cookie.
@@ -72,6 +74,7 @@ impl Observed {
             host: host.to_owned(),
             bounds: Bounds::default(),
             page: no(why),
+            known_attacks: no(why),
             settings: no(why),
             reads_across_origins: no(why),
             limits_sign_ins: no(why),

@@ -25,6 +25,7 @@ fn hardened() -> Observed {
     Observed {
         bounds: Bounds { hours: Some(Hours { from: 0, to: 1440 }), ..Bounds::default() },
         page: Ok(Page::default()),
+        known_attacks: Ok(Vec::new()),
         settings: Ok(PublicSettings {
             secure_cookie: true,
             password_min_length: Some(12),
@@ -161,6 +162,7 @@ const FAULTS: &[Fault] = &[
     ("metrics-served", |it| it.metrics = Ok(true)),
     ("open-surfaces", |it| it.open_to_anyone = vec![Surface::Editor]),
     ("release-told", |it| it.page = Ok(Page { release: Some("2.40.7".to_owned()) })),
+    ("known-attacks", |it| it.known_attacks = Ok(vec!["CVE-2026-21858: reads files".to_owned()])),
     ("community-nodes-allowed", |it| settings(it).community_nodes = true),
     ("second-factor", |it| user(it).second_factor = false),
     ("pending-invitations", |it| { user(it).pending = true; user(it).second_factor = false; }),
