@@ -14,14 +14,14 @@ mod record;
 use std::{path::PathBuf, sync::Arc};
 
 pub use event::{
-    AttackFound, AttackOutcome, Audited, Banned, CertificateFailed, CertificateIssued, CertificateLoaded,
-    CertificateNotServed, CertificateOrdered, CertificateRevoked, CertificateSetAside,
-    CertificateTemporary, Confined, ConnectionCut, Event, HandedOver, MemoryPressure,
-    NameNotResolved, NftablesFailed, Offended, OutOfReach, Panicked, PasswordLeaked, PolicyWarning,
-    Refused, ReleaseFound, Reload, ReloadOutcome, SignInFailed, SignInSucceeded, Started,
-    StateRecovered, StateWriteFailed, Stopped, Stopping, TunnelClosed, Unbanned, UpgradeFailed,
-    UpstreamDown, UpstreamFault, UpstreamUp, WebhookRefused, WindowClosed, WindowOpened, WouldBan,
-    WouldRefuse,
+    AttackFound, AttackOutcome, Audited, Banned, CertificateFailed, CertificateIssued,
+    CertificateLoaded, CertificateNotServed, CertificateOrdered, CertificateRevoked,
+    CertificateSetAside, CertificateTemporary, Confined, ConnectionCut, Event, HandedOver,
+    MemoryPressure, NameNotResolved, NftablesFailed, Offended, OutOfReach, Panicked,
+    PasswordLeaked, PolicyWarning, Refused, ReleaseFound, Reload, ReloadOutcome, SignInFailed,
+    SignInSucceeded, Started, StateRecovered, StateWriteFailed, Stopped, Stopping, TunnelClosed,
+    Unbanned, UpgradeFailed, UpstreamDown, UpstreamFault, UpstreamUp, WebhookRefused, WindowClosed,
+    WindowOpened, WouldBan, WouldRefuse,
 };
 pub use fail2ban::Fail2ban;
 use fail2ban::Fail2banLog;

@@ -116,12 +116,6 @@ pub(super) const CHECKS: &[Check] = &[
         source: "the catalogue of known attacks", judge: instance::known_attacks,
     },
     Check {
-        id: "release-told", theme: Theme::Release, level: Level::Info,
-        title: "n8n's pages tell its exact release",
-        why: "Scanners look there for what to try.",
-        change: "nothing in n8n; keep the editor to your networks", source: SURFACE, judge: instance::release_told,
-    },
-    Check {
         id: "community-nodes-allowed", theme: Theme::LeastPrivilege, level: Level::Low,
         title: "packages of the community's may be installed from the editor",
         why: "They run with n8n's rights, so a stolen session of an admin's is a shell on the machine.",

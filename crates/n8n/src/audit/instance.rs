@@ -1,7 +1,10 @@
 //! What n8n does when it is asked from outside.
 
 use super::{Hops, Observed, Verdict};
-use crate::Surface;
+use crate::{
+    Surface,
+    attacks::{Entry, catalogue},
+};
 
 pub(super) fn development(seen: &Observed) -> Verdict {
     Verdict::of(&seen.reads_across_origins, |reads| {
@@ -112,13 +115,20 @@ pub(super) fn open_surfaces(seen: &Observed) -> Verdict {
     Verdict::found_in(open.map(told).collect())
 }
 
+/// What the catalogue knows of this release.
 pub(super) fn known_attacks(seen: &Observed) -> Verdict {
-    Verdict::of(&seen.known_attacks, |known| Verdict::found_in(known.clone()))
-}
-
-pub(super) fn release_told(seen: &Observed) -> Verdict {
-    Verdict::of(&seen.page, |page| match &page.release {
-        None => Verdict::Fine,
-        Some(release) => Verdict::Found(vec![format!("n8n {release}")]),
+    Verdict::of(&seen.page, |page| {
+        let Some(release) = page.release else {
+            return Verdict::Unknown("n8n's page does not tell its release".to_owned());
+        };
+        let known = catalogue()
+            .into_iter()
+            .filter(|it| it.affected.as_ref().is_some_and(|affected| affected.contains(release)));
+        let told = known.map(|Entry { id, title, shapes, .. }| {
+            // The gateway may stop what a request tells.
+            let unseen = if shapes.is_empty() { ": no request tells it" } else { "" };
+            format!("{id}: {title}{unseen}")
+        });
+        Verdict::found_in(told.collect())
     })
 }

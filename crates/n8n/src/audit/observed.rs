@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Surface;
+use crate::{Release, Surface};
 
 /// What was seen, or why it could not be looked at.
 pub type Looked<T> = Result<T, String>;
@@ -18,8 +18,6 @@ pub struct Observed {
     pub bounds: Bounds,
     /// The editor's page.
     pub page: Looked<Page>,
-    /// Attacks that are known on n8n's release, each by its id and what it does.
-    pub known_attacks: Looked<Vec<String>>,
     /// What n8n tells everybody of its settings.
     pub settings: Looked<PublicSettings>,
     /// Whether n8n lets pages of any origin read its answers, with the visitor's cookie.
@@ -74,7 +72,6 @@ impl Observed {
             host: host.to_owned(),
             bounds: Bounds::default(),
             page: no(why),
-            known_attacks: no(why),
             settings: no(why),
             reads_across_origins: no(why),
             limits_sign_ins: no(why),
@@ -144,8 +141,8 @@ impl Default for Bounds {
 /// What the editor's page says of n8n.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Its release, such as `2.40.7`.
-    pub release: Option<String>,
+    /// Its release, if it is told.
+    pub release: Option<Release>,
 }
 
 /// What n8n tells everybody of its settings.

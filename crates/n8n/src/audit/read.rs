@@ -3,10 +3,10 @@
 //! Source: n8n 2.40.7, `services/frontend.service.js`, `commands/start.js`, `public-api/v1`; each
 //! was asked of a running one.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use super::{Call, Execution, Node, Package, Page, PublicSettings, User, Workflow};
+use crate::Release;
 
 /// Seconds since 1970 of a time such as `2026-11-22T15:05:06.470Z`.
 #[must_use]
@@ -19,17 +19,9 @@ pub fn seconds(text: &str) -> Option<i64> {
 /// What the editor's page says of n8n; nothing if it is no page of n8n's.
 #[must_use]
 pub fn page(html: &str) -> Option<Page> {
-    let meta = |name: &str| {
-        let (_, rest) = html.split_once(&format!("name=\"n8n:config:{name}\" content=\""))?;
-        let bytes = BASE64_STANDARD.decode(rest.split('"').next()?).ok()?;
-        String::from_utf8(bytes).ok()
-    };
-    let known = meta("rest-endpoint").is_some();
-    let told: Value =
-        meta("sentry").and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default();
-    let release = text(&told, "release");
-    let release = release.and_then(|it| it.strip_prefix("n8n@").map(str::to_owned));
-    (known || release.is_some()).then_some(Page { release })
+    let release = Release::of_page(html);
+    let known = release.is_some() || html.contains("\"n8n:config:rest-endpoint\"");
+    known.then_some(Page { release })
 }
 
 /// What `GET /rest/settings` says without a session; nothing if it is no answer of n8n's.

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::Surface;
+use crate::{Release, Surface};
 
 const NOW: i64 = 1_795_000_000;
 const DAY: i64 = 86_400;
+
+/// A release after every one that anything is known of.
+const FRESH: Release = Release::new(99, 0, 0);
 
 /// An installation as it should be, all of which was looked at.
 fn hardened() -> Observed {
@@ -24,8 +27,7 @@ fn hardened() -> Observed {
         |path: &str, mode| FileSeen { path: path.to_owned(), mode, ..FileSeen::default() };
     Observed {
         bounds: Bounds { hours: Some(Hours { from: 0, to: 1440 }), ..Bounds::default() },
-        page: Ok(Page::default()),
-        known_attacks: Ok(Vec::new()),
+        page: Ok(Page { release: Some(FRESH) }),
         settings: Ok(PublicSettings {
             secure_cookie: true,
             password_min_length: Some(12),
@@ -161,8 +163,7 @@ const FAULTS: &[Fault] = &[
     ("password-length", |it| settings(it).password_min_length = Some(8)),
     ("metrics-served", |it| it.metrics = Ok(true)),
     ("open-surfaces", |it| it.open_to_anyone = vec![Surface::Editor]),
-    ("release-told", |it| it.page = Ok(Page { release: Some("2.40.7".to_owned()) })),
-    ("known-attacks", |it| it.known_attacks = Ok(vec!["CVE-2026-21858: reads files".to_owned()])),
+    ("known-attacks", |it| it.page = Ok(Page { release: Some(Release::new(2, 40, 7)) })),
     ("community-nodes-allowed", |it| settings(it).community_nodes = true),
     ("second-factor", |it| user(it).second_factor = false),
     ("pending-invitations", |it| { user(it).pending = true; user(it).second_factor = false; }),
@@ -279,7 +280,7 @@ fn a_variable_that_is_in_no_file_is_not_known() {
 fn n8ns_own_answers_are_read() {
     let html = r#"<meta name="n8n:config:rest-endpoint" content="cmVzdA==">
 <meta name="n8n:config:sentry" content="eyJkc24iOiIiLCJlbnZpcm9ubWVudCI6ImRldmVsb3BtZW50IiwicmVsZWFzZSI6Im44bkAyLjQwLjcifQ==">"#;
-    assert_eq!(page(html), Some(Page { release: Some("2.40.7".to_owned()) }));
+    assert_eq!(page(html), Some(Page { release: Some(Release::new(2, 40, 7)) }));
     assert_eq!(page("<html>"), None);
     let told = serde_json::json!({"data": {
         "userManagement": {"showSetupOnFirstLoad": true, "passwordMinLength": 8},
