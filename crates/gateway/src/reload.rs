@@ -15,7 +15,7 @@ use gateway_config::{Answers, Config, Invalid, Needs, Settings, World, load};
 use gateway_edge::Handshakes;
 use gateway_n8n::Release;
 use gateway_policy::{KnownAttack, Policy};
-use gateway_proxy::{Backend, Live, Rules, Upstream};
+use gateway_proxy::{Backend, Rules, Upstream};
 use gateway_telemetry::{PolicyWarning, ReleaseFound, Reload, ReloadOutcome, Telemetry};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ use crate::{
     audit::Look,
     build::{self, Terms},
     identity::{self, Obtained},
-    watched::{Marks, Recorder, changed, short_hash},
+    watched::{Marks, Recorder, changed},
 };
 
 /// Whoever signed in during this time must be able to reach the editor after a reload.
