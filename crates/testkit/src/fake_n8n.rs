@@ -18,7 +18,7 @@ use futures_util::future::pending;
 use gateway_proxy::{Backend, Connect};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, Full, channel::Channel};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -205,6 +205,18 @@ impl FakeN8n {
         }
     }
 
+    /// Sends back what comes, after what the query asks for.
+    async fn talk(self, upgrade: OnUpgrade, query: String) {
+        let Ok(io) = upgrade.await else { return };
+        let mut io = TokioIo::new(io);
+        if query.contains("half") {
+            self.half_a_frame(&mut io).await;
+        }
+        if !query.contains("bye") {
+            echo(io).await;
+        }
+    }
+
     async fn answer(
         self,
         mut request: Request<Incoming>,
@@ -229,16 +241,7 @@ impl FakeN8n {
         if let Some(upgrade) = upgrade {
             let query = head.uri.query().unwrap_or_default().to_owned();
             let tasks = self.state.tasks.clone();
-            tasks.spawn(async move {
-                let Ok(io) = upgrade.await else { return };
-                let mut io = TokioIo::new(io);
-                if query.contains("half") {
-                    self.half_a_frame(&mut io).await;
-                }
-                if !query.contains("bye") {
-                    echo(io).await;
-                }
-            });
+            tasks.spawn(self.talk(upgrade, query));
             return Ok(switching());
         }
         let own = |text: String| Response::new(Either::Left(Full::from(text)));
