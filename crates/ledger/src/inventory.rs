@@ -80,17 +80,19 @@ impl Inventory {
             return;
         }
         let whole = format!("{}{}", call.root, call.tail);
+        if let Some(known) = self.webhooks.get_mut(&whole) {
+            known.note(call, now);
+            self.changed.insert(whole);
+        } else if call.shows_webhook() {
+            self.add(whole, call, now);
+        }
+    }
+
+    fn add(&mut self, whole: String, call: &Call<'_>, now: Timestamp) {
         let first = call.tail.split('/').next().unwrap_or_default();
         let below = format!("{}{first}/", call.root);
-        let path = if self.webhooks.contains_key(&whole) {
-            whole
-        } else if !call.shows_webhook() {
-            return;
-        } else if self.below(&below) >= BELOW || whole.len() > LONGEST {
-            format!("{below}*")
-        } else {
-            whole
-        };
+        let many = self.below(&below) >= BELOW || whole.len() > LONGEST;
+        let path = if many { below + "*" } else { whole };
         if path.len() > LONGEST {
             return;
         }
