@@ -56,9 +56,9 @@ pub struct Call<'c> {
 }
 
 impl Call<'_> {
-    /// Whether the answer shows that there is such a webhook. n8n answers any path below a webhook's
-    /// root to `OPTIONS`, with 500 to what it does not know and with 400 to what it cannot decode
-    /// (`webhooks/webhook-request-handler.js`).
+    /// Whether the answer shows that there is such a webhook. n8n answers `OPTIONS` for any path, what
+    /// it does not know with 500 if the call has an `Origin`, and what it cannot decode with 400
+    /// (`webhooks/webhook-request-handler.js`; tried on 2.40.7).
     fn shows_webhook(&self) -> bool {
         let known = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status);
         *self.method != Method::OPTIONS
