@@ -268,9 +268,8 @@ impl FakeN8n {
             }
             "stream" => Ok(Response::new(Either::Right(self.dripping()))),
             _ => {
-                let mut answer = own(format!("{} bytes", body.unwrap_or_default()));
-                *answer.status_mut() = asked_for(&behaviour);
-                Ok(answer)
+                let answer = own(format!("{} bytes", body.unwrap_or_default()));
+                Ok(as_asked(&behaviour, answer))
             }
         }
     }
@@ -310,10 +309,13 @@ impl FakeN8n {
     }
 }
 
-/// The status that a segment asks for.
-fn asked_for(segment: &str) -> StatusCode {
+/// An answer with the status that a segment asks for.
+fn as_asked(segment: &str, mut answer: Response<Body>) -> Response<Body> {
     let failure = segment.parse::<u16>().ok().filter(|it| (400..600).contains(it));
-    failure.and_then(|it| StatusCode::from_u16(it).ok()).unwrap_or(StatusCode::OK)
+    if let Some(failure) = failure.and_then(|it| StatusCode::from_u16(it).ok()) {
+        *answer.status_mut() = failure;
+    }
+    answer
 }
 
 /// Reads a body to its end: its length, nothing if it broke off; and its beginning.
