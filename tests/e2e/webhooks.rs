@@ -195,6 +195,17 @@ async fn a_secret_is_replaced_without_a_call_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_path_with_parameters_is_asked_however_its_segments_are_ordered() {
+    let id = "77777777-7777-4777-8777-777777777777";
+    let line = format!("  /webhook/{id}/user/:id: {{ signature: github, secret: old }}\n");
+    let gateway = Gateway::start(&policy(&line)).unwrap();
+    for (path, expected) in [("user/5", 403), ("5/user", 403), ("5/%75ser/", 403), ("5", 200)] {
+        let lines = format!("POST /webhook/{id}/{path}");
+        assert_eq!(status(&gateway, &lines, BODY).await, expected, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_is_as_its_line_says() {
     let line = "  /webhook/orders: { methods: POST, content_types: application/json, size: 10B, \
                 from: team }\n";

@@ -267,6 +267,7 @@ const NOT_MADE: [&str; 6] =
     ["unclaimed", "many-admins", "odd-failures", "community-nodes", "unused-triggers", "e2e-tests"];
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one fault after the other")]
 async fn an_installation_with_each_fault() {
     let _turn = turn().await;
     let policy = format!(

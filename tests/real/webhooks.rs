@@ -1,15 +1,23 @@
-//! Webhooks as their senders' own libraries sign them: each is taken, and none that differs by a bit.
+//! Webhooks as their senders' own libraries sign them: each is taken, and none that differs by a bit. And webhooks of a
+//! real n8n: what is checked, which are listed, who is let in for a time.
 
+use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use gateway_testkit::{Client, Gateway, POLICY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::Full;
 use hyper::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::processes::{given, step};
+use crate::{
+    client,
+    installation::Installation,
+    owner::Owner,
+    processes::{eventually, given, step, turn},
+    triggers::ECHO,
+};
 
 const SECRET: &str = "not a secret: 5ecret";
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -128,4 +136,117 @@ fn changed(good: &Signed) -> Vec<Signed> {
         }
     }
     all
+}
+
+/// The echo by a path with a parameter.
+const USER: &str = "/webhook/22222222-2222-4222-8222-222222222222";
+
+const POLICY_OF_N8N: &str = "\
+networks: { team: [127.0.0.1, \"::1\"] }
+access: { editor: team }
+webhooks:
+  /webhook/echo-c41d7a9e: { signature: github, secret: old }
+  /webhook/22222222-2222-4222-8222-222222222222/user/:id: { bearer: old }
+";
+
+fn github(body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"old");
+    let tag = hmac::sign(&key, body.as_bytes());
+    let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={digits}")
+}
+
+fn post(path: &str) -> http::request::Builder {
+    Request::post(path).header("content-type", "application/json")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn n8ns_webhooks_are_checked_and_listed_and_a_window_opens_and_closes() {
+    let _turn = turn().await;
+    let installation = Installation::start_with("n8n.test", POLICY_OF_N8N).await;
+    let owner = Owner::set_up(&installation.team).await;
+    let echo = include_str!("workflows/echo.json");
+    owner.publish(echo).await;
+    let (_, id) = USER.split_at("/webhook/".len());
+    let user = echo.replace("11111111-1111-4111-8111-111111111111", id);
+    owner.publish(&user.replace("echo-c41d7a9e", "user/:id")).await;
+    checked(&installation.stranger).await;
+    listed(&installation).await;
+    window(&installation).await;
+    installation.stop().await;
+}
+
+async fn checked(stranger: &client::Client) {
+    step("what is signed reaches n8n as it was sent");
+    let body = "{ \"order\" :7,\n\t\"text\":\"\u{e4}\u{20ac}\" } ";
+    let heard = eventually("n8n has its webhook", async || {
+        let signed = post(ECHO).header("x-hub-signature-256", github(body));
+        let answer = stranger.send(signed, body).await;
+        (answer.status != 404).then_some(answer)
+    })
+    .await
+    .is(200)
+    .json();
+    assert_eq!(heard["body"], json!({"order": 7, "text": "\u{e4}\u{20ac}"}), "{heard}");
+    assert_eq!(heard["headers"]["content-length"], body.len().to_string(), "{heard}");
+    let other = post(ECHO).header("x-hub-signature-256", github("other"));
+    stranger.send(other, body).await.is(403).tells_nothing_of_n8n();
+    stranger.send(post(ECHO), body).await.is(403).tells_nothing_of_n8n();
+
+    step("a path with a parameter, in any order");
+    for path in [format!("{USER}/user/5"), format!("{USER}/5/user")] {
+        stranger.send(post(&path), "{}").await.is(401);
+        eventually("n8n has its webhook", async || {
+            let shown = post(&path).header("authorization", "Bearer old");
+            (stranger.send(shown, "{}").await.status == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn listed(installation: &Installation) {
+    step("what n8n does not have is not listed");
+    let Installation { gateway, stranger, .. } = installation;
+    for (method, path) in [
+        ("POST", "/webhook/made-up"),
+        ("OPTIONS", "/webhook/made-up"),
+        ("HEAD", "/webhook/made-up"),
+        ("GET", "/webhook/made-up/%25zz"),
+        ("GET", "/form/made-up"),
+        ("GET", "/mcp/made-up"),
+        ("PUT", "/webhook/22222222-2222-4222-8222-222222222222"),
+    ] {
+        for origin in [None, Some("https://evil.example")] {
+            let mut request = Request::builder().method(method).uri(path);
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            let answer = stranger.send(request, "").await;
+            println!("   {method} {path} {origin:?}: {}", answer.status);
+        }
+    }
+    let listed = gateway.operator("/webhooks").await.is(200).json();
+    let all = listed["webhooks"].as_array().unwrap();
+    let known = |it: &Value| {
+        let path = it["path"].as_str().unwrap();
+        path == ECHO || path.starts_with(USER)
+    };
+    assert!(all.len() >= 2 && all.iter().all(known), "{listed}");
+    let echoed = all.iter().find(|it| it["path"] == ECHO).unwrap();
+    assert_eq!((&echoed["signed"], &echoed["answers"]["2xx"]), (&json!(true), &json!(1)));
+    assert_eq!(echoed["networks"], json!(["127.0.0.0/24"]));
+    assert!(!gateway.said().contains("c41d7a9e"), "it is a secret");
+}
+
+async fn window(installation: &Installation) {
+    step("a window");
+    let Installation { gateway, stranger, .. } = installation;
+    let settings = || Request::get("/rest/settings");
+    stranger.send(settings(), "").await.is(404);
+    let open = ["open", "--surface", "editor", "--for", "5m", "--from", "127.0.0.2"];
+    assert!(gateway.told(&open).await.status.success());
+    stranger.send(settings(), "").await.is(200);
+    stranger.send(Request::get("/signin").header("accept", "text/html"), "").await.is(200);
+    assert!(gateway.told(&["close", "--all"]).await.status.success());
+    stranger.send(settings(), "").await.is(404);
 }

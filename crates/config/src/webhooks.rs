@@ -63,7 +63,9 @@ fn target(key: &At<String>, around: &Surroundings<'_>) -> Option<(Surface, Strin
         let hint = "a path as n8n prints it: `/webhook/orders`";
         return wrong(format!("`{text}` is not the path of a webhook"), Some(hint));
     }
-    Some((located.surface, located.tail.to_owned()))
+    // As n8n prints a path with parameters.
+    let segments = located.tail.split('/').map(|it| if it.starts_with(':') { "*" } else { it });
+    Some((located.surface, segments.collect::<Vec<_>>().join("/")))
 }
 
 fn webhook(

@@ -56,9 +56,9 @@ pub struct Call<'c> {
 }
 
 impl Call<'_> {
-    /// Whether the answer shows that there is such a webhook. n8n answers any path below a webhook's
-    /// root to `OPTIONS`, with 500 to what it does not know and with 400 to what it cannot decode
-    /// (`webhooks/webhook-request-handler.js`).
+    /// Whether the answer shows that there is such a webhook. n8n answers `OPTIONS` for any path, what
+    /// it does not know with 500 if the call has an `Origin`, and what it cannot decode with 400
+    /// (`webhooks/webhook-request-handler.js`; tried on 2.40.7).
     fn shows_webhook(&self) -> bool {
         let known = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status);
         *self.method != Method::OPTIONS
@@ -80,17 +80,19 @@ impl Inventory {
             return;
         }
         let whole = format!("{}{}", call.root, call.tail);
+        if let Some(known) = self.webhooks.get_mut(&whole) {
+            known.note(call, now);
+            self.changed.insert(whole);
+        } else if call.shows_webhook() {
+            self.add(whole, call, now);
+        }
+    }
+
+    fn add(&mut self, whole: String, call: &Call<'_>, now: Timestamp) {
         let first = call.tail.split('/').next().unwrap_or_default();
         let below = format!("{}{first}/", call.root);
-        let path = if self.webhooks.contains_key(&whole) {
-            whole
-        } else if !call.shows_webhook() {
-            return;
-        } else if self.below(&below) >= BELOW || whole.len() > LONGEST {
-            format!("{below}*")
-        } else {
-            whole
-        };
+        let many = self.below(&below) >= BELOW || whole.len() > LONGEST;
+        let path = if many { below + "*" } else { whole };
         if path.len() > LONGEST {
             return;
         }

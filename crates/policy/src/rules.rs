@@ -131,7 +131,7 @@ fn is_below_dynamic(path: &str, tail: &str) -> bool {
     let (id, asked) = (wanted.next().unwrap_or_default(), given.next().unwrap_or_default());
     let is_id = |it: &str| it.len() == 36 && it.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let given: Vec<&str> = given.collect();
-    is_id(id) && id == asked && wanted.all(|it| given.contains(&it))
+    is_id(id) && id == asked && wanted.filter(|it| *it != ANY).all(|it| given.contains(&it))
 }
 
 #[cfg(test)]
@@ -170,6 +170,11 @@ mod tests {
         let mut rules = PathRules::new(0, Source::Default);
         rules.insert(&format!("{id}/user"), 1, Source::Default);
         for (rest, value) in [("user/5", 1), ("5/user", 1), ("%2F%2Fuser", 1), ("5", 0), ("", 0)] {
+            let found = rules.find(Surface::Webhook, &format!("{id}/{rest}"));
+            assert_eq!(found.map(|rule| rule.value), Ok(value), "{rest}");
+        }
+        rules.insert(&format!("{id}/order/*"), 2, Source::Default);
+        for (rest, value) in [("order/5", 2), ("5/order", 2), ("5/user", 1), ("5", 0)] {
             let found = rules.find(Surface::Webhook, &format!("{id}/{rest}"));
             assert_eq!(found.map(|rule| rule.value), Ok(value), "{rest}");
         }

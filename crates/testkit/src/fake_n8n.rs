@@ -18,7 +18,7 @@ use futures_util::future::pending;
 use gateway_proxy::{Backend, Connect};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, Full, channel::Channel};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -208,6 +208,18 @@ impl FakeN8n {
         }
     }
 
+    /// Sends back what comes, after what the query asks for.
+    async fn talk(self, upgrade: OnUpgrade, query: String) {
+        let Ok(io) = upgrade.await else { return };
+        let mut io = TokioIo::new(io);
+        if query.contains("half") {
+            self.half_a_frame(&mut io).await;
+        }
+        if !query.contains("bye") {
+            echo(io).await;
+        }
+    }
+
     async fn answer(
         self,
         mut request: Request<Incoming>,
@@ -232,16 +244,7 @@ impl FakeN8n {
         if let Some(upgrade) = upgrade {
             let query = head.uri.query().unwrap_or_default().to_owned();
             let tasks = self.state.tasks.clone();
-            tasks.spawn(async move {
-                let Ok(io) = upgrade.await else { return };
-                let mut io = TokioIo::new(io);
-                if query.contains("half") {
-                    self.half_a_frame(&mut io).await;
-                }
-                if !query.contains("bye") {
-                    echo(io).await;
-                }
-            });
+            tasks.spawn(self.talk(upgrade, query));
             return Ok(switching());
         }
         let own = |text: String| Response::new(Either::Left(Full::from(text)));
@@ -268,9 +271,8 @@ impl FakeN8n {
             }
             "stream" => Ok(Response::new(Either::Right(self.dripping()))),
             _ => {
-                let mut answer = own(format!("{} bytes", body.unwrap_or_default()));
-                *answer.status_mut() = asked_for(&behaviour);
-                Ok(answer)
+                let answer = own(format!("{} bytes", body.unwrap_or_default()));
+                Ok(as_asked(&behaviour, answer))
             }
         }
     }
@@ -310,10 +312,13 @@ impl FakeN8n {
     }
 }
 
-/// The status that a segment asks for.
-fn asked_for(segment: &str) -> StatusCode {
+/// An answer with the status that a segment asks for.
+fn as_asked(segment: &str, mut answer: Response<Body>) -> Response<Body> {
     let failure = segment.parse::<u16>().ok().filter(|it| (400..600).contains(it));
-    failure.and_then(|it| StatusCode::from_u16(it).ok()).unwrap_or(StatusCode::OK)
+    if let Some(failure) = failure.and_then(|it| StatusCode::from_u16(it).ok()) {
+        *answer.status_mut() = failure;
+    }
+    answer
 }
 
 /// Reads a body to its end: its length, nothing if it broke off; and its beginning.
