@@ -8,7 +8,7 @@ use std::{fmt::Write, hint::black_box};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gateway_benches::{Files, HOST};
 use gateway_n8n::attacks::{Multipart, Shape, found_in};
-use gateway_policy::{Permit, Policy, Question, Shown, Watched, Windows};
+use gateway_policy::{Login, Permit, Policy, Question, Shown, Watched, Windows};
 use http::{HeaderMap, Request, header, request};
 
 const MIB: usize = 1 << 20;
@@ -27,6 +27,7 @@ fn decide(policy: &Policy, head: &request::Parts) -> Permit {
             client,
             shown: Shown::Nothing,
             windows: Windows::NONE,
+            login: Login::default(),
         })
         .unwrap()
 }
