@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::hmac;
 use gateway_testkit::{Example, Gateway, Response};
 use serde_json::Value;
 
@@ -204,4 +205,23 @@ async fn an_operators_own_entry_is_like_any_other() {
         assert_eq!(json(&gateway, line, body).await.status.as_u16(), status, "{line} {body}");
     }
     assert_eq!(found(&gateway, "no-debugging", "blocked"), 2);
+}
+
+#[tokio::test]
+async fn a_form_that_is_read_whole_for_its_signature_is_looked_through() {
+    let signed = "webhooks: { /webhook/x: { signature: github, secret: s } }\n";
+    let gateway = Gateway::start(&format!("{}{signed}", policy("{ mode: block }"))).unwrap();
+    for (name, status) in [("x.txt", 200), ("../../x", 403)] {
+        let part = format!("Content-Disposition: form-data; name=\"f\"; filename=\"{name}\"");
+        let body = format!("--b\r\n{part}\r\n\r\nx\r\n--b--\r\n");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"s");
+        let signature = hmac::sign(&key, body.as_bytes());
+        let hex: String = signature.as_ref().iter().map(|it| format!("{it:02x}")).collect();
+        let head = format!(
+            "POST /webhook/x\nx-hub-signature-256: sha256={hex}\n\
+             content-type: multipart/form-data; boundary=b"
+        );
+        let mut client = gateway.client(STRANGER).await;
+        assert_eq!(client.ask_with(&head, body).await.status.as_u16(), status, "{name}");
+    }
 }

@@ -1,11 +1,18 @@
 //! `attacks`: which attacks are known, and what is done about them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use clap::Subcommand;
+use gateway_n8n::Release;
 use http::Method;
+use tokio::time::timeout;
 
 use super::{Exit, Running, admin_client::ask, say, wait};
 use crate::admin::attacks::{AttackView, AttacksView};
+
+/// How long a gateway may take that is only asked in passing.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Attacks {
@@ -33,6 +40,14 @@ pub(super) fn attacks(command: Attacks) -> anyhow::Result<Exit> {
         say(&lines(&view));
     }
     Ok(Exit::Success)
+}
+
+/// The release that n8n is of, as far as a running gateway knows it.
+pub(super) async fn release_now(gateway: &Running) -> Option<Release> {
+    let asked = ask(gateway, Method::GET, "/attacks", Bytes::new());
+    let (_, body) = timeout(PATIENCE, asked).await.ok()?.ok()?;
+    let view: AttacksView = serde_json::from_slice(&body).ok()?;
+    view.n8n_release?.parse().ok()
 }
 
 fn lines(view: &AttacksView) -> String {

@@ -9,7 +9,7 @@ use gateway_policy::{Login, Policy, Question, Shown, Step};
 use http::{Request, Uri, header, request, uri::Authority};
 use serde_json::json;
 
-use super::{Exit, Running, say, wait, windows};
+use super::{Exit, Running, attacks, say, wait, windows};
 use crate::run::resolve_names;
 
 /// What is supposed to be asked, and by whom.
@@ -25,7 +25,8 @@ pub(super) struct Supposed {
     method: String,
     /// The URL, or a path on the policy's site.
     url: String,
-    /// The release that n8n is of, such as 2.40.7: which attacks are stopped depends on it.
+    /// The release that n8n is of, such as 2.40.7: which attacks are stopped depends on it. Default: as
+    /// the running gateway knows it.
     #[arg(long, value_name = "RELEASE")]
     n8n: Option<Release>,
     /// As a WebSocket's opening handshake.
@@ -36,10 +37,12 @@ pub(super) struct Supposed {
 pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow::Result<Exit> {
     let Supposed { from, client_certificate, method, url, n8n, websocket } = supposed;
     let running = Running { config: file.to_owned(), admin: None, token_file: None };
-    let (answers, windows) =
-        wait(async { Ok((resolve_names(file).await?, windows::open_now(&running).await)) })?;
+    let (answers, windows, release) = wait(async {
+        let release = if n8n.is_some() { *n8n } else { attacks::release_now(&running).await };
+        Ok((resolve_names(file).await?, windows::open_now(&running).await, release))
+    })?;
     let mut policy = load(file, &System, &answers)?.policy;
-    policy.attacks = policy.attacks.with_release(*n8n);
+    policy.attacks = policy.attacks.with_release(release);
     let policy = &policy;
     let head = head(policy, method, url, *websocket)?;
     let client = policy.clients.client(*from);

@@ -93,7 +93,7 @@ impl<W: Warden, S> Inspect<W, S> {
         let body = read::whole(request.body_mut(), limit, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
         webhook::ask(&self.warden, permit, request, &body, exchange)?;
-        attack::ask(permit, request.headers(), &body, exchange)?;
+        attack::ask(permit, request.headers(), &body, exchange).await?;
         address::ask(permit, request.headers(), &body, exchange)?;
         password::ask(&self.warden, permit, request.headers(), &body, exchange).await?;
         self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await

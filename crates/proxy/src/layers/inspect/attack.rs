@@ -2,16 +2,23 @@
 //! whole; forms with files are looked through as they pass, so that an attack in one is cut off
 //! before n8n has all of it, and does nothing with it.
 
+use std::panic::resume_unwind;
+
+use bytes::Bytes;
 use gateway_n8n::attacks::{Manner, Multipart, Unreadable, found_in, manner};
 use gateway_policy::{AttackId, Permit, Reaction, Reason, Suspected, Watched};
 use gateway_telemetry::{AttackFound, AttackOutcome};
 use http::{HeaderMap, header};
+use tokio::task::spawn_blocking;
 
 use super::{
     super::budget::{is_dry, would_refuse},
     form,
 };
 use crate::{Exchange, Failure};
+
+/// The largest body, in bytes, that is read between two other things: it takes a millisecond or two.
+const SMALL: usize = 128 * 1024;
 
 /// Says that an attack was found.
 pub(in crate::layers) fn tell(exchange: &Exchange, attack: AttackId, outcome: AttackOutcome) {
@@ -52,22 +59,48 @@ pub(super) fn limit(permit: &Permit, headers: &HeaderMap, exchange: &Exchange) -
 }
 
 /// Holds a body that was read whole against what is known.
-pub(super) fn ask(
+pub(super) async fn ask(
     permit: &Permit,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Bytes,
     exchange: &Exchange,
 ) -> Result<(), Failure> {
+    // A form that was read whole, for somebody else's question.
+    if let Some(mut watch) = Watch::of(permit, headers) {
+        return watch.see(body, exchange).map_err(Failure::from);
+    }
     let Some(suspected) = asked(permit, headers, Manner::Whole) else { return Ok(()) };
     let Suspected { asked, body_limit, .. } = suspected;
-    let shapes = asked.iter().filter_map(Watched::shape);
-    match found_in(shapes, headers, body, *body_limit) {
+    match look(asked, headers, body, *body_limit).await {
         Ok(found) => found.into_iter().filter_map(|at| asked.get(at)).try_for_each(|it| {
             let stopped = found_one(it, exchange);
             stopped.map_or(Ok(()), |refusal| Err(refusal.into()))
         }),
         Err(why) => unreadable(asked, why, exchange),
     }
+}
+
+/// Reads a body; one that takes its time is read where it keeps no other request waiting.
+async fn look(
+    asked: &[Watched],
+    headers: &HeaderMap,
+    body: &Bytes,
+    limit: usize,
+) -> Result<Vec<usize>, Unreadable> {
+    let look = move |asked: &[Watched], headers: &HeaderMap, body: &[u8]| {
+        found_in(asked.iter().filter_map(Watched::shape), headers, body, limit)
+    };
+    if body.len() <= SMALL && !headers.contains_key(header::CONTENT_ENCODING) {
+        return look(asked, headers, body);
+    }
+    let (asked, headers, body) = (asked.to_vec(), headers.clone(), body.clone());
+    let read = spawn_blocking(move || look(&asked, &headers, &body)).await;
+    read.unwrap_or_else(|why| match why.try_into_panic() {
+        // A bug costs this request, as it would have here.
+        Ok(panic) => resume_unwind(panic),
+        // The gateway stops.
+        Err(_) => Err(Unreadable::Size),
+    })
 }
 
 /// Says what was found, and gives the refusal if it is stopped.
