@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use gateway_config::{Audit, Secret, Settings};
 use gateway_n8n::{
-    Audience, Surface,
+    Audience, Surface, Surfaces,
     audit::{Observed, Reach, Report, audit},
 };
 use gateway_policy::{Admission, Policy, Shown, Who};
@@ -50,6 +50,8 @@ pub(crate) struct Look {
     pub(crate) reach: Vec<Reach>,
     /// Webhooks whose senders are checked.
     pub(crate) checked: Vec<String>,
+    /// Where n8n's endpoints are.
+    pub(crate) surfaces: Surfaces,
     /// Whether nobody may install packages of the community's.
     pub(crate) packages_closed: bool,
     /// Whether other processes are looked at: a confined gateway cannot.
@@ -70,6 +72,7 @@ impl Look {
             open_to_anyone: open_to_anyone(policy),
             reach: reach(policy),
             checked: checked(policy),
+            surfaces: policy.surfaces.clone(),
             packages_closed: packages_closed(policy),
             processes: true,
         }
@@ -98,7 +101,7 @@ impl Look {
         seen.checked.clone_from(&self.checked);
         outside::look(&self.n8n, now, &mut seen).await;
         api::look(&self.n8n, self.key.as_ref(), &mut seen).await;
-        seen.calls = inventory::look(self.operator.as_ref()).await;
+        seen.calls = inventory::look(self.operator.as_ref(), &self.surfaces).await;
         self.look_at_machine(&mut seen);
         seen.backup = files::backup(self.audit.backup.as_ref()).await;
         seen
