@@ -116,7 +116,9 @@ fn policy(n8n: SocketAddr, more: &str) -> (tempfile::TempDir, String) {
 
 fn audited(arguments: &[&str]) -> (Option<i32>, Value) {
     let told = command(&[&["audit", "--json"], arguments].concat());
-    (told.status.code(), serde_json::from_slice(&told.stdout).unwrap_or_default())
+    let report = serde_json::from_slice(&told.stdout);
+    assert!(report.is_ok(), "{}", text(&told.stderr));
+    (told.status.code(), report.unwrap_or_default())
 }
 
 fn ids(report: &Value, part: &str) -> BTreeSet<String> {
