@@ -144,17 +144,12 @@ impl Desk {
             refused.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
             return refused;
         }
-        if path == "/bans" || path.starts_with("/bans/") {
-            return self.bans(request, who).await;
-        }
-        if path == "/windows" || path.starts_with("/windows/") {
-            return self.windows(request, who).await;
-        }
-        if path == "/certificates" || path.starts_with("/certificates/") {
-            return self.certificates(&request, who).await;
-        }
-        if path == "/sessions" || path.starts_with("/sessions/") {
-            return self.sessions(&request, who).await;
+        match path.split('/').nth(1) {
+            Some("bans") => return self.bans(request, who).await,
+            Some("windows") => return self.windows(request, who).await,
+            Some("certificates") => return self.certificates(&request, who).await,
+            Some("sessions") => return self.sessions(&request, who).await,
+            _ => {}
         }
         let method = request.method();
         match (method, path) {

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 use gateway_config::{Audit, Secret, Settings};
 use gateway_n8n::{
-    Audience, Surface,
-    audit::{Observed, Report, audit},
+    Audience, Surface, Surfaces,
+    audit::{Observed, Reach, Report, audit},
 };
 use gateway_policy::{Admission, Policy, Shown, Who};
 
@@ -46,6 +46,12 @@ pub(crate) struct Look {
     pub(crate) operator: Option<Operator>,
     /// What strangers may call.
     pub(crate) open_to_anyone: Vec<Surface>,
+    /// Who is let through to triggers.
+    pub(crate) reach: Vec<Reach>,
+    /// Webhooks whose senders are checked.
+    pub(crate) checked: Vec<String>,
+    /// Where n8n's endpoints are.
+    pub(crate) surfaces: Surfaces,
     /// Whether nobody may install packages of the community's.
     pub(crate) packages_closed: bool,
     /// Whether other processes are looked at: a confined gateway cannot.
@@ -64,6 +70,9 @@ impl Look {
             host: policy.hosts.names().next().unwrap_or_default().to_owned(),
             operator: Some(Operator::of(&settings.listen.admin)),
             open_to_anyone: open_to_anyone(policy),
+            reach: reach(policy),
+            checked: checked(policy),
+            surfaces: policy.surfaces.clone(),
             packages_closed: packages_closed(policy),
             processes: true,
         }
@@ -88,9 +97,11 @@ impl Look {
         seen.bounds = self.audit.bounds;
         seen.open_to_anyone.clone_from(&self.open_to_anyone);
         seen.packages_closed = self.packages_closed;
+        seen.reach.clone_from(&self.reach);
+        seen.checked.clone_from(&self.checked);
         outside::look(&self.n8n, now, &mut seen).await;
         api::look(&self.n8n, self.key.as_ref(), &mut seen).await;
-        seen.calls = inventory::look(self.operator.as_ref()).await;
+        seen.calls = inventory::look(self.operator.as_ref(), &self.surfaces).await;
         self.look_at_machine(&mut seen);
         seen.backup = files::backup(self.audit.backup.as_ref()).await;
         seen
@@ -118,6 +129,31 @@ impl Look {
     }
 }
 
+/// Who is let through to triggers, by path.
+fn reach(policy: &Policy) -> Vec<Reach> {
+    let triggers = [Surface::Webhook, Surface::Form, Surface::Mcp];
+    let rules =
+        triggers.into_iter().flat_map(|it| policy.access.of(it).iter().map(move |rule| (it, rule)));
+    rules
+        .map(|(surface, rule)| Reach {
+            path: named(surface, &rule.path),
+            anyone: lets_in_strangers(&rule.value),
+        })
+        .collect()
+}
+
+/// Webhooks whose senders have to show something, or to be where they are expected.
+fn checked(policy: &Policy) -> Vec<String> {
+    let asked =
+        policy.webhooks.iter().filter(|(_, _, it, _)| it.proof.is_some() || it.from.is_some());
+    asked.map(|(surface, path, _, _)| named(surface, path)).collect()
+}
+
+/// A path as n8n has it unless its endpoints are renamed.
+fn named(surface: Surface, path: &str) -> String {
+    format!("/{}/{path}", surface.name()).trim_end_matches('/').to_owned()
+}
+
 /// Whether the path below which the editor installs packages has a line that lets nobody in.
 fn packages_closed(policy: &Policy) -> bool {
     let mut rules = policy.access.of(Surface::Rest).iter();
@@ -138,11 +174,12 @@ fn open_to_anyone(policy: &Policy) -> Vec<Surface> {
         Surface::McpServer,
         Surface::OauthServer,
     ];
-    let strangers: Vec<_> = STRANGERS.iter().filter_map(|it| it.parse().ok()).collect();
-    let open = |surface: &Surface| {
-        let who = &policy.access.of(*surface).root().value;
-        strangers.iter().all(|it| who.admits(*it, Shown::Nothing) == Admission::Open)
-    };
+    let open = |surface: &Surface| lets_in_strangers(&policy.access.of(*surface).root().value);
     let all = Surface::all().filter(|it| it.row().audience != Audience::Anyone);
     all.filter(|it| !own_sign_in.contains(it)).filter(open).collect()
+}
+
+fn lets_in_strangers(who: &Who) -> bool {
+    let mut strangers = STRANGERS.iter().filter_map(|it| it.parse().ok());
+    strangers.all(|it| who.admits(it, Shown::Nothing) == Admission::Open)
 }

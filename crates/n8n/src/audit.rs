@@ -13,7 +13,7 @@ mod variables;
 
 pub use observed::{
     Backup, Bounds, Call, Execution, FileSeen, Hops, Hours, Looked, Node, Observed, Package, Page,
-    PublicSettings, User, Variables, Workflow,
+    PublicSettings, Reach, User, Variables, Workflow,
 };
 pub use read::{calls, executions, packages, page, public_settings, seconds, users, workflows};
 

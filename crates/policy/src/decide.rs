@@ -188,15 +188,7 @@ impl Policy {
         let (limits, attempt) = self.budget(question, located, steps)?;
         let by_path = limits.iter().any(|limit| limit.per == Per::Path);
         let path_key = by_path.then(|| path_key(located.surface, located.tail));
-        let upgrade = wants_upgrade && located.upgrade;
-        if wants_upgrade {
-            steps.note(|| Step {
-                asked: "upgrade",
-                found: if upgrade { "becomes a WebSocket" } else { "stripped: not answered here" }
-                    .to_owned(),
-                source: None,
-            });
-        }
+        let upgrade = wants_upgrade && upgrades(located, steps);
         let (surface, key) = (located.surface, question.client);
         let offence = suspected(question, located);
         let session = could_show_session(&located, &question.head.method, &question.head.headers);
@@ -363,6 +355,13 @@ impl Policy {
         }
         Ok((Arc::clone(&rule.value), attempt))
     }
+}
+
+/// Whether who asks for a WebSocket gets one.
+fn upgrades(located: Located<'_>, steps: &mut impl Steps) -> bool {
+    let found = if located.upgrade { "becomes a WebSocket" } else { "stripped: not answered here" };
+    steps.note(|| Step { asked: "upgrade", found: found.to_owned(), source: None });
+    located.upgrade
 }
 
 /// Whether anything in n8n listens to the method.

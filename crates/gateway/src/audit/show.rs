@@ -166,10 +166,10 @@ pub(super) mod tests {
     #[test]
     fn machines_are_told_the_same() {
         let told = json(&report(), ABOUT);
-        assert_eq!(told["at"], "2026-11-18T09:46:40Z");
+        assert_eq!(told["at"], "2026-11-18T11:06:40Z");
         assert_eq!(told["levels"]["high"], 1);
         assert_eq!(told["findings"][0]["id"], "answers-elsewhere");
         assert_eq!(told["accepted"][0]["id"], "metrics-served");
-        assert_eq!(told["fine"], json!(["open-surfaces"]));
+        assert_eq!(told["fine"], json!(["metrics-open", "open-surfaces"]));
     }
 }

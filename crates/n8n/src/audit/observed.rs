@@ -46,8 +46,10 @@ pub struct Observed {
     pub packages: Looked<Vec<Package>>,
     /// What was called, as the gateway has counted it.
     pub calls: Looked<Vec<Call>>,
-    /// Paths of webhooks whose callers the gateway checks itself, without a slash at their ends.
-    pub guarded: Vec<String>,
+    /// Who the gateway lets through to triggers, by path; the longest path wins.
+    pub reach: Vec<Reach>,
+    /// Paths of webhooks whose senders the gateway checks itself.
+    pub checked: Vec<String>,
     /// n8n's environment.
     pub variables: Looked<Variables>,
     /// Files with n8n's environment.
@@ -86,7 +88,8 @@ impl Observed {
             executions: no(why),
             packages: no(why),
             calls: no(why),
-            guarded: Vec::new(),
+            reach: Vec::new(),
+            checked: Vec::new(),
             variables: no(why),
             env_files: no(why),
             settings_file: no(why),
@@ -248,13 +251,24 @@ pub struct Package {
     pub version: String,
 }
 
-/// When something was called last.
+/// Since when something is called, and when it was last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Its path, such as `/webhook/orders`.
     pub path: String,
-    /// When, in seconds since 1970.
+    /// When it was called first since somebody counts, in seconds since 1970.
+    pub first: i64,
+    /// When it was called last, in seconds since 1970.
     pub last: i64,
+}
+
+/// Whether strangers are let through to a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The path and what is below it, such as `/webhook` or `/webhook/orders`; `*` for any segment.
+    pub path: String,
+    /// Whether anybody is.
+    pub anyone: bool,
 }
 
 /// n8n's environment.

@@ -112,7 +112,10 @@ pub fn packages(answer: &Value) -> Option<Vec<Package>> {
 #[must_use]
 pub fn calls(answer: &Value) -> Option<Vec<Call>> {
     let all = answer.get("webhooks")?.as_array()?;
-    let call = |it: &Value| Some(Call { path: text(it, "path")?, last: time(it, "last")? });
+    let call = |it: &Value| {
+        let (path, last) = (text(it, "path")?, time(it, "last")?);
+        Some(Call { path, first: time(it, "first").unwrap_or(last), last })
+    };
     Some(all.iter().filter_map(call).collect())
 }
 

@@ -55,7 +55,11 @@ fn hardened() -> Observed {
         })]),
         executions: Ok(vec![run("webhook", "success"), run("webhook", "error")]),
         packages: Ok(Vec::new()),
-        calls: Ok(vec![Call { path: "/webhook/orders".to_owned(), last: NOW - DAY }]),
+        calls: Ok(vec![Call {
+            path: "/webhook/orders".to_owned(),
+            first: NOW - 400 * DAY,
+            last: NOW - DAY,
+        }]),
         variables: Ok(Variables { set, from: "the process".to_owned(), whole: true }),
         env_files: Ok(vec![private("/opt/n8n/.env", 0o100_600)]),
         settings_file: Ok(private("/home/node/.n8n/config", 0o100_600)),
@@ -235,8 +239,32 @@ fn what_takes_two_faults_or_is_told_together() {
     seen.workflows = Ok(vec![workflow(orders)]);
     assert_eq!(ids(&audit(&seen)), ["open-webhooks", "guessable-paths"]);
     // The gateway asks for a signature: that its path is guessable costs nothing then.
-    seen.guarded = vec!["/webhook/orders".to_owned()];
+    let mut signed = seen.clone();
+    signed.checked = vec!["/webhook/*".to_owned()];
+    assert_eq!(ids(&audit(&signed)), Vec::<&str>::new());
+    // It lets some networks through alone, and to one path anybody again.
+    let rule = |path: &str, anyone| Reach { path: path.to_owned(), anyone };
+    seen.reach = vec![rule("/webhook", false)];
     assert_eq!(ids(&audit(&seen)), Vec::<&str>::new());
+    seen.reach = vec![rule("/webhook/orders", true), rule("/webhook", false)];
+    assert_eq!(ids(&audit(&seen)), ["open-webhooks", "guessable-paths"]);
+}
+
+#[test]
+fn what_was_not_counted_yet_is_not_said_to_be_unused() {
+    let mut seen = hardened();
+    let old = |it: &mut Observed| it.workflows.as_mut().unwrap()[0].updated = Some(0);
+    old(&mut seen);
+    let call = |path: &str, first| Call { path: path.to_owned(), first, last: NOW };
+    // Somebody has counted for long, and it was not called.
+    seen.calls = Ok(vec![call("/webhook/other", NOW - 100 * DAY)]);
+    assert_eq!(ids(&audit(&seen)), ["unused-triggers"]);
+    // Somebody has counted for a week.
+    seen.calls = Ok(vec![call("/webhook/other", NOW - 7 * DAY)]);
+    assert_eq!(ids(&audit(&seen)), Vec::<&str>::new());
+    seen.calls = Ok(Vec::new());
+    let report = audit(&seen);
+    assert!(report.unknown.iter().any(|(check, _)| check.id == "unused-triggers"));
 }
 
 #[test]

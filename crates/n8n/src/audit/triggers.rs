@@ -72,13 +72,35 @@ fn in_production(workflows: &[Workflow]) -> impl Iterator<Item = Trigger<'_>> {
     })
 }
 
-/// Triggers that let anybody in, and whose callers the gateway does not check either.
+/// Triggers that let anybody in, whom the gateway lets through to them, and whose senders it does not
+/// check either.
 fn open_to_anybody<'o>(
     seen: &'o Observed,
     workflows: &'o [Workflow],
 ) -> impl Iterator<Item = Trigger<'o>> {
-    let guarded = |it: &Trigger<'_>| it.path().is_some_and(|path| seen.guarded.contains(&path));
-    in_production(workflows).filter(move |it| it.is_open() && !guarded(it))
+    in_production(workflows).filter(move |it| {
+        let path = it.path();
+        it.is_open() && path.is_none_or(|path| is_reached(seen, &path) && !is_checked(seen, &path))
+    })
+}
+
+fn is_reached(seen: &Observed, path: &str) -> bool {
+    let rules = seen.reach.iter().filter(|it| is_below(path, &it.path));
+    let longest = rules.max_by_key(|it| it.path.split('/').count());
+    longest.is_none_or(|it| it.anyone)
+}
+
+fn is_checked(seen: &Observed, path: &str) -> bool {
+    seen.checked.iter().any(|it| is_below(path, it))
+}
+
+/// Whether `path` is what a line of the policy names, or below it.
+fn is_below(path: &str, named: &str) -> bool {
+    let mut segments = path.split('/');
+    named
+        .trim_end_matches('/')
+        .split('/')
+        .all(|name| segments.next().is_some_and(|it| name == "*" || name == it))
 }
 
 fn open(seen: &Observed, kind: Kind) -> Verdict {
@@ -141,11 +163,15 @@ pub(super) fn not_called(seen: &Observed) -> Verdict {
         Err(why) => return Verdict::Unknown(why.clone()),
     };
     Verdict::of(&seen.workflows, |workflows| {
+        let Some(counted) = calls.iter().map(|it| it.first).min() else {
+            return Verdict::Unknown("the gateway has not seen any webhook called yet".to_owned());
+        };
         let told = in_production(workflows).filter_map(|it| {
             let path = it.path()?;
             let last = calls.iter().filter(|call| same(&call.path, &path)).map(|it| it.last).max();
-            // One that is new has had no time to be called.
-            let since = last.or(it.workflow.updated)?;
+            // One that is new has had no time to be called, and what was called before somebody
+            // counted is not known.
+            let since = last.or_else(|| Some(it.workflow.updated?.max(counted)))?;
             let idle = seen.now - since;
             (idle > seen.bounds.unused).then(|| format!("{}, for {} days", it.told(), idle / DAY))
         });
@@ -188,6 +214,20 @@ mod tests {
             ("/form/a1", true),
         ] {
             assert_eq!(is_guessable(path), guessable, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_the_policy_is_about_what_is_below_it() {
+        for (path, named, is) in [
+            ("/webhook/orders", "/webhook", true),
+            ("/webhook/orders", "/webhook/", true),
+            ("/webhook/orders/new", "/webhook/orders", true),
+            ("/webhook/orders/new", "/webhook/*/new", true),
+            ("/webhook/orders", "/webhook/*/new", false),
+            ("/webhook/orders2", "/webhook/orders", false),
+        ] {
+            assert_eq!(is_below(path, named), is, "{path} {named}");
         }
     }
 

@@ -17,6 +17,7 @@ fn session(user: &str, used_mfa: bool) -> Session {
 }
 
 /// What is decided of a request from the team, and what else happens to it.
+#[expect(clippy::unwrap_in_result, reason = "the request is the test's own")]
 fn ask(policy: &Policy, line: &str, login: Login<'_>) -> Result<(bool, bool), &'static str> {
     let (method, path) = line.split_once(' ').unwrap();
     let request = Request::builder().method(method).uri(path).header("host", "n8n.test");
