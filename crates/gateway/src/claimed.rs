@@ -74,7 +74,9 @@ async fn ask(connect: &impl Connect, backend: &Backend, path: &str) -> io::Resul
         .map_err(io::Error::other)?;
     let asked = async {
         let response = sender.send_request(request).await.map_err(io::Error::other)?;
-        let body = Limited::new(response.into_body(), LARGEST).collect().await;
+        let body = Limited::new(response.into_body(), LARGEST);
+        #[expect(clippy::disallowed_methods, reason = "limited in the line above")]
+        let body = body.collect().await;
         Ok::<_, io::Error>(body.map_err(io::Error::other)?.to_bytes())
     };
     // The connection ends with what is asked on it, and not before.

@@ -126,7 +126,9 @@ impl Guard {
         self.0.ledger.begins(token, sitting);
     }
 
-    /// Ends sessions at the operator's word: whoever holds one has to sign in again.
+    /// Ends sessions at the operator's word: whoever holds one has to sign in again. Tells how many of
+    /// those that are known.
+    #[must_use]
     pub fn end_sessions(&self, which: &Ended, by: &str, why: &str) -> usize {
         let count = self.0.ledger.end_sessions(which, self.now());
         let (by, why) = (by.to_owned(), why.to_owned());
