@@ -154,13 +154,7 @@ impl Desk {
         let method = request.method();
         match (method, path) {
             (&Method::GET, "/readyz") => readiness(&self.rules.borrow().upstreams),
-            (&Method::GET, "/metrics") => {
-                self.telemetry.metrics.tasks(self.runtimes.tasks());
-                let mut metrics = text(StatusCode::OK, self.telemetry.exposition());
-                let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-                metrics.headers_mut().insert(header::CONTENT_TYPE, kind);
-                metrics
-            }
+            (&Method::GET, "/metrics") => self.metrics(),
             (&Method::GET, "/openapi.json") => typed(StatusCode::OK, OPENAPI, "application/json"),
             (&Method::GET, "/attacks") => {
                 let attacks = attacks::list(&self.rules.borrow().policy, &self.telemetry.metrics);
@@ -187,6 +181,12 @@ impl Desk {
                  webhooks, windows, openapi.json\n",
             ),
         }
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        self.telemetry.metrics.tasks(self.runtimes.tasks());
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        typed(StatusCode::OK, self.telemetry.exposition(), kind)
     }
 
     async fn reload(&self, force: bool) -> Response<Full<Bytes>> {

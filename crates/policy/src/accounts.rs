@@ -15,7 +15,7 @@ pub use self::{
     password::{PasswordRule, Weakness, Weighed},
     session::{History, NewNetwork, SessionRule, Whereabouts},
 };
-use crate::{Question, Reason, Refusal, Source, Step, Steps, Timestamp};
+use crate::{Mode, Question, Reason, Refusal, Source, Step, Steps, Timestamp};
 
 /// What is asked of accounts and of their sessions.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,16 @@ pub(crate) struct Consequence {
     pub(crate) leads: bool,
     /// n8n does not see the session.
     pub(crate) withheld: bool,
+}
+
+impl Consequence {
+    /// What of it is carried out: a dry run changes nothing.
+    pub(crate) fn under(self, mode: Mode) -> Self {
+        match mode {
+            Mode::Enforce => self,
+            Mode::DryRun => Self::default(),
+        }
+    }
 }
 
 impl SecondFactor {

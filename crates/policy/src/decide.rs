@@ -168,10 +168,9 @@ impl Policy {
         let would = heard.err().map_or(would, |refusal| would.or(Some(refusal)));
         let judged = self.accounts.judge(question, located, steps);
         let (consequence, would) = match self.spare(judged, steps)? {
-            Ok(consequence) => (consequence, would),
+            Ok(consequence) => (consequence.under(self.mode), would),
             Err(refusal) => (Consequence::default(), would.or(Some(refusal))),
         };
-        let enforced = self.mode == Mode::Enforce;
         let body = self.body(question, located, steps);
         let (body_limit, would) = match self.spare(body, steps)? {
             Ok(limit) => (limit, would),
@@ -208,8 +207,7 @@ impl Policy {
             would,
             addresses: self.accounts.named_addresses(question, located, steps),
             new_password: self.accounts.new_password(question, located, steps),
-            leads: consequence.leads && enforced,
-            withheld: consequence.withheld && enforced,
+            consequence,
             webhook,
         })
     }

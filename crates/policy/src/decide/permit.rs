@@ -5,7 +5,9 @@ use std::sync::Arc;
 use gateway_n8n::{AddressForm, Attempt, Lifetime, PasswordForm, Process, Surface, answer::Author};
 use http::HeaderValue;
 
-use crate::{AttackId, Client, Limit, Offence, Reason, Source, Suspected, Webhook};
+use crate::{
+    AttackId, Client, Limit, Offence, Reason, Source, Suspected, Webhook, accounts::Consequence,
+};
 
 /// That a request may pass, and how. Only [`crate::Policy::decide`] makes one.
 #[derive(Clone, Debug)]
@@ -25,8 +27,7 @@ pub struct Permit {
     pub(super) would: Option<Refusal>,
     pub(super) new_password: Option<&'static PasswordForm>,
     pub(super) addresses: Option<&'static AddressForm>,
-    pub(super) leads: bool,
-    pub(super) withheld: bool,
+    pub(super) consequence: Consequence,
     pub(super) webhook: Option<(Arc<Webhook>, Source)>,
 }
 
@@ -157,13 +158,13 @@ impl Permit {
     /// Whether its answer has to tell the editor that a second factor is insisted on.
     #[must_use]
     pub fn leads_to_second_factor(&self) -> bool {
-        self.leads
+        self.consequence.leads
     }
 
     /// Whether n8n must not see the session that is shown.
     #[must_use]
     pub fn withholds_session(&self) -> bool {
-        self.withheld
+        self.consequence.withheld
     }
 
     /// Who has a hand in the answer.
