@@ -65,6 +65,8 @@ pub(crate) struct Consequence {
     pub(crate) leads: bool,
     /// n8n does not see the session.
     pub(crate) withheld: bool,
+    /// The session is over, or used from where it must not be: its use counts for nothing.
+    pub(crate) void: bool,
 }
 
 impl Consequence {
@@ -155,13 +157,14 @@ impl Accounts {
             return Ok(Consequence::default());
         };
         let lacking = reason == Reason::NoSecondFactor;
+        let known = Consequence { void: !lacking, ..Consequence::default() };
         let consequence = match worth {
-            Worth::Nothing => return Ok(Consequence::default()),
-            Worth::Enrolling if lacking => return Ok(Consequence::default()),
+            Worth::Nothing => return Ok(known),
+            Worth::Enrolling if lacking => return Ok(known),
             Worth::Optional if lacking && leads_editor(&located, method) => {
-                Ok(Consequence { leads: true, withheld: false })
+                Ok(Consequence { leads: true, ..known })
             }
-            Worth::Optional => Ok(Consequence { leads: false, withheld: true }),
+            Worth::Optional => Ok(Consequence { withheld: true, ..known }),
             Worth::Enrolling | Worth::Needed => {
                 Err(Refusal::new(reason, Some(located.surface), source))
             }

@@ -47,6 +47,11 @@ impl Webhook {
         if sent.is_some_and(|from_all| !from_all.iter().any(|network| network.contains(from))) {
             return Some(Reason::WebhookSender);
         }
+        // n8n answers a browser's question before its call by itself, and runs nothing
+        // (`webhooks/webhook-request-handler.js`).
+        if *method == Method::OPTIONS {
+            return None;
+        }
         if !self.methods.is_empty() && !self.methods.contains(method) {
             return Some(Reason::WebhookMethod);
         }

@@ -11,6 +11,9 @@ use crate::{Recalled, Rules, Warden};
 pub(crate) struct Signed {
     pub(crate) session: Session,
     pub(crate) token: u64,
+    /// Whether it is over, or used from where it must not be: what is asked with it keeps it no longer
+    /// alive, and makes no place a known one.
+    pub(crate) void: bool,
 }
 
 impl Signed {
@@ -18,7 +21,7 @@ impl Signed {
     pub(crate) fn of(headers: &HeaderMap, warden: &impl Warden) -> Self {
         let session = Session::of(headers);
         let token = session.claims().and_then(|_| session_token(headers));
-        Self { token: token.map_or(0, |token| warden.session(token)), session }
+        Self { token: token.map_or(0, |token| warden.session(token)), session, void: false }
     }
 
     /// What is known of it.

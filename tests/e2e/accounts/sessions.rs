@@ -50,6 +50,9 @@ async fn a_session_lasts_as_long_as_it_may_and_as_it_is_used() {
     assert_eq!(asks(&idle, TEAM, &session).await, 200);
     advance(31 * MINUTE).await;
     assert_eq!(asks(&idle, TEAM, &session).await, 401);
+    // Nor does a page that needs no session bring it back.
+    idle.ask(TEAM, &format!("GET /\n{session}")).await;
+    assert_eq!(asks(&idle, TEAM, &session).await, 401);
     // Whoever is signed out sees what strangers see, and can sign in again.
     idle.ask(TEAM, &format!("GET /rest/settings\n{session}")).await;
     assert!(!idle.n8n.seen().pop().unwrap().headers.contains_key("cookie"));
@@ -79,6 +82,11 @@ async fn a_session_that_moves_is_told_or_has_to_be_made_again() {
     let kept = session("kept");
     assert_eq!(asks(&gateway, TEAM, &kept).await, 200);
     assert_eq!(asks(&gateway, FAR, &kept).await, 401);
+    // Nor does a page that needs no session make a place a known one.
+    for page in ["/", "/rest/settings"] {
+        assert_eq!(gateway.ask(FAR, &format!("GET {page}\n{kept}")).await.status, 200);
+        assert_eq!(asks(&gateway, FAR, &kept).await, 401, "after {page}");
+    }
     assert_eq!(asks(&gateway, NEAR, &kept).await, 200);
     assert!(moves(&gateway).is_empty());
     let refused = gateway.log().into_iter().find(|it| it["event"] == "refused").unwrap();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use gateway_n8n::Located;
-use http::header;
+use http::{Method, header};
 
 use super::{Policy, Question, Refusal, Step, Steps};
 use crate::{Reason, Source, Webhook, rules::Encoded};
@@ -38,6 +38,9 @@ impl Policy {
             },
             source: Some(source),
         });
+        if refused.is_none() && head.method == Method::OPTIONS {
+            return Ok((None, Ok(limit)));
+        }
         let refusal = refused.map(|reason| Refusal::new(reason, surface, Some(source)));
         let limit = self.spare(refusal.map_or(Ok(limit), Err), steps)?;
         Ok((Some((Arc::clone(webhook), source)), limit))

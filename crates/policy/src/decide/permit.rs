@@ -161,6 +161,12 @@ impl Permit {
         self.consequence.leads
     }
 
+    /// Whether the session that is shown is over, or used from where it must not be.
+    #[must_use]
+    pub fn voids_session(&self) -> bool {
+        self.consequence.void
+    }
+
     /// Whether n8n must not see the session that is shown.
     #[must_use]
     pub fn withholds_session(&self) -> bool {

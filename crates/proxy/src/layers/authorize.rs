@@ -133,7 +133,7 @@ impl<B> Permitted<B> {
         let permit = decided.inspect_err(|refusal| stopped(refusal, &exchange))?;
         exchange.permitted(&permit);
         if let Some(signed) = signed {
-            exchange.is_signed(signed);
+            exchange.is_signed(Signed { void: permit.voids_session(), ..signed });
         }
         for attack in permit.attacks().iter().flat_map(|it| &it.reported) {
             tell(&exchange, *attack, AttackOutcome::Reported);

@@ -7,7 +7,10 @@ pub(crate) mod attack;
 mod form;
 mod password;
 mod read;
+mod room;
 mod webhook;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::Either as Way;
@@ -16,6 +19,7 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use tower::{Layer, layer::layer_fn};
 
+use self::room::Room;
 use super::Permitted;
 use crate::{Failure, Guarded, Serve, Warden};
 
@@ -25,12 +29,14 @@ pub(crate) type Inspected<B> = Either<Full<Bytes>, Guarded<B>>;
 #[derive(Debug)]
 pub(crate) struct Inspect<W, S> {
     warden: W,
+    room: Arc<Room>,
     inner: S,
 }
 
 impl<W: Warden, S> Inspect<W, S> {
     pub(crate) fn layer(warden: W) -> impl Layer<S, Service = Self> {
-        layer_fn(move |inner| Self { warden: warden.clone(), inner })
+        let room = Room::shared();
+        layer_fn(move |inner| Self { warden: warden.clone(), room: Arc::clone(&room), inner })
     }
 }
 
@@ -80,7 +86,7 @@ impl<W: Warden, S> Inspect<W, S> {
             form::limit(permit),
             password::limit(permit),
             address::limit(permit),
-            webhook::limit(permit, exchange),
+            webhook::limit(permit, request.headers(), exchange),
             attack::limit(permit, request.headers(), exchange),
         ];
         let limit = limits.into_iter().flatten().max();
@@ -90,7 +96,7 @@ impl<W: Warden, S> Inspect<W, S> {
             return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
         };
         let (request, permit, exchange) = permitted.parts_mut();
-        let body = read::whole(request.body_mut(), limit, exchange).await?;
+        let body = read::whole(request.body_mut(), limit, &self.room, exchange).await?;
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
         webhook::ask(&self.warden, permit, request, &body, exchange)?;
         attack::ask(permit, request.headers(), &body, exchange).await?;

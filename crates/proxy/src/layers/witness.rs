@@ -88,7 +88,8 @@ impl<W: Warden, S> Witness<W, S> {
         if !rules.policy.accounts.follow_sessions() || status.is_client_error() {
             return;
         }
-        let (case, shown) = (exchange.case(), signed.session.claims());
+        let case = exchange.case();
+        let shown = signed.session.claims().filter(|_| !signed.void);
         if let Some(claims) = shown {
             let took = exchange.shows_session(status);
             self.warden.session_used(signed.token, claims, took, &case, rules);

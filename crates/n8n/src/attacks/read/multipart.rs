@@ -2,16 +2,21 @@
 //! kept. Its parts' heads are looked at, and the values of its fields.
 //!
 //! Where a part ends is read as formidable reads it (`parsers/Multipart.js`, 3.5): a line break, two
-//! hyphens and the boundary, then a line break or two hyphens; anything else is the part's own.
+//! hyphens and the boundary, then a line break or two hyphens. What else may follow a boundary, and heads
+//! and types that formidable takes apart in ways of its own, is not read at all: no browser and no program
+//! writes it.
 
 use http::{HeaderMap, header};
-use memchr::memmem::{Finder, find};
+use memchr::memmem::{Finder, find, rfind};
 
 use super::{Look, Shape, Unreadable, first};
 use crate::attacks::field::Trail;
 
 /// The longest head of a part, in bytes. Browsers' are a few hundred.
 const HEAD: usize = 16 * 1024;
+
+/// How often a part may name its file: twice, where old and new programs are to read it.
+const NAMES: usize = 4;
 
 /// How many bytes the values of a form's fields may have together, if anybody asks what is in them.
 const VALUES: usize = 1024 * 1024;
@@ -26,8 +31,9 @@ pub struct Multipart {
     waiting: Vec<u8>,
     read: usize,
     look: Look,
-    /// How many bytes of values may still come.
+    /// How many bytes of values may still come, and whether more are passed over.
     room: usize,
+    lenient: bool,
 }
 
 #[derive(Debug)]
@@ -38,6 +44,8 @@ enum State {
     Between(Option<Value>),
     Head,
     End,
+    /// n8n could find other parts in it.
+    Wrong,
 }
 
 /// The value of a field as far as it has come, if somebody asks for it.
@@ -52,17 +60,31 @@ impl Multipart {
     #[must_use]
     pub fn new<'s>(headers: &HeaderMap, shapes: impl Iterator<Item = &'s Shape>) -> Option<Self> {
         let field = first(headers, &header::CONTENT_TYPE)?;
-        let boundary = boundary(&field)?;
+        let is_wrong = is_ambiguous(&field);
+        let boundary = boundary(&field).or_else(|| is_wrong.then_some(""))?;
         let between = Finder::new(format!("\r\n--{boundary}").as_bytes()).into_owned();
         Some(Self {
             between,
-            state: State::Part(None),
+            state: if is_wrong { State::Wrong } else { State::Part(None) },
             // A form begins as if a line had ended before it.
             waiting: b"\r\n".to_vec(),
             read: 0,
             look: Look::new(shapes, false, true),
             room: VALUES,
+            lenient: false,
         })
+    }
+
+    /// Whether any of these shapes asks for what a form's fields have in them.
+    pub fn asks_for_values<'s>(shapes: impl Iterator<Item = &'s Shape>) -> bool {
+        Look::new(shapes, false, true).asks_for_values()
+    }
+
+    /// The same, where no more of the values than [`VALUES`] is looked at and the rest is nobody's concern.
+    #[must_use]
+    pub fn leniently(mut self) -> Self {
+        self.lenient = true;
+        self
     }
 
     /// Takes the next bytes and gives what has been found so far, by the shapes' places.
@@ -90,8 +112,12 @@ impl Multipart {
                 self.read = self.waiting.len();
                 Ok(false)
             }
+            State::Wrong => {
+                self.state = State::Wrong;
+                Err(Unreadable::Parts)
+            }
             State::Part(value) => self.part(value),
-            State::Between(value) => Ok(self.between(value)),
+            State::Between(value) => self.between(value),
             State::Head => self.head(),
         }
     }
@@ -101,9 +127,15 @@ impl Multipart {
         let length = self.between.needle().len();
         // What could be the beginning of what stands between stays.
         let own = at.unwrap_or_else(|| (self.rest().len() + 1).saturating_sub(length));
-        if let Some(value) = &mut value {
-            self.room = self.room.checked_sub(own).ok_or(Unreadable::Size)?;
-            value.text.extend_from_slice(self.rest().get(..own).unwrap_or_default());
+        if let Some(asked) = &mut value {
+            match self.room.checked_sub(own) {
+                Some(room) => {
+                    self.room = room;
+                    asked.text.extend_from_slice(self.rest().get(..own).unwrap_or_default());
+                }
+                None if self.lenient => value = None,
+                None => return Err(Unreadable::Size),
+            }
         }
         self.read += own;
         self.state = if at.is_some() {
@@ -115,26 +147,22 @@ impl Multipart {
         Ok(at.is_some())
     }
 
-    fn between(&mut self, mut value: Option<Value>) -> bool {
+    fn between(&mut self, value: Option<Value>) -> Result<bool, Unreadable> {
         let Some(next) = self.rest().first_chunk::<2>().copied() else {
             self.state = State::Between(value);
-            return false;
+            return Ok(false);
         };
-        let ended = matches!(&next, b"\r\n" | b"--");
-        if !ended {
-            // It only looked as if the part had ended.
-            if let Some(value) = &mut value {
-                value.text.extend_from_slice(self.between.needle());
-            }
-            self.state = State::Part(value);
-            return true;
+        if !matches!(&next, b"\r\n" | b"--") {
+            // formidable remembers a half of what it has seen, and ends the next part by it.
+            self.state = State::Wrong;
+            return Err(Unreadable::Parts);
         }
         if let Some(Value { name, text }) = value {
             self.field(&name, &text);
         }
         self.read += 2;
         self.state = if &next == b"--" { State::End } else { State::Head };
-        true
+        Ok(true)
     }
 
     fn head(&mut self) -> Result<bool, Unreadable> {
@@ -145,8 +173,12 @@ impl Multipart {
             find(self.rest(), b"\r\n\r\n").map(|at| at + 2)
         };
         let Some(end) = end else {
-            self.state = State::Head;
-            return if self.rest().len() > HEAD { Err(Unreadable::Parts) } else { Ok(false) };
+            // A line without a colon ends a head for formidable, and the rest would be its part.
+            let lines = rfind(self.rest(), b"\r\n").and_then(|at| self.rest().get(..at));
+            let whole = lines.is_none_or(has_colons);
+            self.state = if whole { State::Head } else { State::Wrong };
+            let fits = self.rest().len() <= HEAD;
+            return if whole && fits { Ok(false) } else { Err(Unreadable::Parts) };
         };
         let head = String::from_utf8_lossy(self.rest().get(..end).unwrap_or_default()).into_owned();
         self.read += end + 2;
@@ -163,7 +195,7 @@ impl Multipart {
             match field.to_ascii_lowercase().as_str() {
                 "content-disposition" => {
                     name = parameter(value, "name").map(str::to_owned).or(name);
-                    self.file(value);
+                    self.file(value)?;
                 }
                 // What formidable takes for a file has one, and what has none is a field.
                 "content-type" => is_file = true,
@@ -184,8 +216,11 @@ impl Multipart {
     }
 
     /// Looks at whatever could be taken for a file's name.
-    fn file(&mut self, disposition: &str) {
+    fn file(&mut self, disposition: &str) -> Result<(), Unreadable> {
         let lower = disposition.to_ascii_lowercase();
+        if lower.matches("filename").count() > NAMES {
+            return Err(Unreadable::Parts);
+        }
         for (at, _) in lower.match_indices("filename") {
             let rest = disposition.get(at..).and_then(|it| it.split_once('='));
             let Some((_, name)) = rest else { continue };
@@ -196,8 +231,12 @@ impl Multipart {
             let (_, plain) = decoded.rsplit_once('\'').unwrap_or(("", &decoded));
             self.look.file(plain);
             self.look.file(&decoded);
-            self.look.file(&references_read(name));
+            // formidable reads references, and leaves what is behind the last backslash.
+            let read = references_read(name);
+            self.look.file(&read);
+            self.look.file(read.rsplit('\\').next().unwrap_or_default());
         }
+        Ok(())
     }
 
     fn field(&mut self, name: &str, value: &[u8]) {
@@ -205,6 +244,36 @@ impl Multipart {
         trail.enter(name);
         self.look.field(&trail, Some(&String::from_utf8_lossy(value)));
     }
+}
+
+/// Whether n8n could take the form for something else, or with another boundary or in another coding: what
+/// formidable's plugins look for anywhere in the type, and what Node decodes otherwise.
+fn is_ambiguous(field: &str) -> bool {
+    let lower = field.to_ascii_lowercase();
+    let others = ["json", "urlencoded", "octet-stream"];
+    let charset = lower.split(';').skip(1).filter_map(|it| it.trim().strip_prefix("charset"));
+    let is_utf8 = |value: &str| {
+        let value = value.trim().trim_start_matches('=').trim().trim_matches('"');
+        matches!(value, "utf-8" | "utf8")
+    };
+    !field.is_ascii()
+        || lower.matches("boundary=").count() > 1
+        || others.iter().any(|other| lower.contains(other))
+        || !charset.clone().all(is_utf8)
+}
+
+/// Whether each line has a colon.
+fn has_colons(lines: &[u8]) -> bool {
+    let mut rest = Some(lines);
+    while let Some(lines) = rest {
+        let end = find(lines, b"\r\n");
+        let line = end.map_or(lines, |end| lines.get(..end).unwrap_or_default());
+        if !line.contains(&b':') {
+            return false;
+        }
+        rest = end.and_then(|end| lines.get(end + 2..));
+    }
+    true
 }
 
 /// The boundary, as formidable finds it.

@@ -65,10 +65,6 @@ pub(super) async fn ask(
     body: &Bytes,
     exchange: &Exchange,
 ) -> Result<(), Failure> {
-    // A form that was read whole, for somebody else's question.
-    if let Some(mut watch) = Watch::of(permit, headers) {
-        return watch.see(body, exchange).map_err(Failure::from);
-    }
     let Some(suspected) = asked(permit, headers, Manner::Whole) else { return Ok(()) };
     let Suspected { asked, body_limit, .. } = suspected;
     match look(asked, headers, body, *body_limit).await {
@@ -157,6 +153,10 @@ impl Watch {
     pub(super) fn of(permit: &Permit, headers: &HeaderMap) -> Option<Self> {
         let asked = asked(permit, headers, Manner::Passing)?.asked.clone();
         let reader = Multipart::new(headers, asked.iter().filter_map(Watched::shape))?;
+        // Values that are only told of are no reason to refuse a long form.
+        let stops = asked.iter().filter(|it| it.reaction == Reaction::Block);
+        let strict = Multipart::asks_for_values(stops.filter_map(Watched::shape));
+        let reader = if strict { reader } else { reader.leniently() };
         Some(Self { reader, asked, told: 0 })
     }
 

@@ -8,7 +8,7 @@ use crate::attacks::{BodyTest, Kinds, Text, text::TRAVERSAL};
 
 const FORM: &str = "--b\r\n\
     Content-Disposition: form-data; name=\"field-0\"\r\n\r\n\
-    a value\r\n--bb\r\n\
+    a value\r\n--\r\n\
     --b\r\n\
     Content-Disposition: form-data; name=\"file\"; filename=\"x.txt\"\r\n\
     Content-Type: text/plain\r\n\r\n\
@@ -42,7 +42,7 @@ const KIND: &str = "multipart/form-data; boundary=b";
 
 #[test]
 fn parts_are_found_however_they_come() {
-    let (names, text) = (shape(BodyTest::FileName(TRAVERSAL)), value("field-0", "a value\r\n--bb"));
+    let (names, text) = (shape(BodyTest::FileName(TRAVERSAL)), value("field-0", "a value\r\n--"));
     for size in [1, 2, 3, 7, 1000] {
         assert_eq!(found(&names, KIND, FORM, size), Ok(false), "a file's own text is no head");
         let bad = FORM.replace("x.txt", "../../x");
@@ -63,6 +63,7 @@ fn names_are_found_however_they_are_spelled() {
         ("filename=\"a\\..\\x\"", true),
         ("filename=\"&#0046;&#0046;&#0047;x\"", true),
         ("filename=\"a.txt\"; filename=\"/etc/x\"", true),
+        ("filename=\"a\\/etc/x\"", true),
         ("filename=\"a..b.txt\"", false),
         ("name=\"../x\"", false),
         ("filename=\"\"", false),
@@ -83,6 +84,24 @@ fn what_formidable_could_read_otherwise_is_not_read() {
     assert_eq!(found(&names, KIND, &base64, 9), Ok(false), "nobody asks for values");
     assert_eq!(found(&text, KIND, &with("no field"), 9), Err(Unreadable::Parts));
     assert_eq!(found(&text, KIND, &with(&"x".repeat(HEAD)), 9), Err(Unreadable::Parts));
+    let often = with(&format!("Content-Disposition: form-data; {}", "filename=".repeat(2000)));
+    assert_eq!(found(&names, KIND, &often, 4096), Err(Unreadable::Parts));
+    for kind in [
+        "multipart/form-data; boundary=; boundary=b",
+        "multipart/form-data; boundary=b; x=json",
+        "multipart/form-data; boundary=b; charset=ascii",
+        "multipart/form-data; boundary=b; charset=utf-16le",
+    ] {
+        assert_eq!(found(&names, kind, FORM, 9), Err(Unreadable::Parts), "{kind}");
+    }
+    assert_eq!(found(&names, "multipart/form-data; boundary=b; charset=UTF-8", FORM, 9), Ok(false));
+    // Each ends a part, or a head, for formidable alone.
+    for odd in ["\r\n--b\rX", "\r\n--b-\n", "\r\n--bX", "\r\n--b \r\n"] {
+        let form = FORM.replacen("a value", &format!("a value{odd}"), 1);
+        assert_eq!(found(&names, KIND, &form, 9), Err(Unreadable::Parts), "{odd:?}");
+    }
+    let endless = "--b\r\nabc\r\nfilename";
+    assert_eq!(found(&names, KIND, endless, 1), Err(Unreadable::Parts));
     let long = format!("--b\r\nA: b\r\n\r\n{}\r\n--b--", "x".repeat(VALUES + 1));
     assert_eq!(found(&text, KIND, &long, 4096), Err(Unreadable::Size));
     assert_eq!(found(&names, KIND, &long, 4096), Ok(false));
