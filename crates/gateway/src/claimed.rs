@@ -14,7 +14,10 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::Guard;
+use crate::{
+    Guard,
+    asking::{Asking, LOOK},
+};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,16 +38,20 @@ pub(crate) async fn watch_owner(
     telemetry: Telemetry,
     stop: CancellationToken,
 ) {
-    let mut known = None;
+    let (mut known, mut asking) = (None, Asking::new());
     loop {
         let now = Arc::clone(&rules.borrow());
-        let main = now.upstreams.all().next().map(|it| it.backend.clone());
+        let main = Arc::clone(now.upstreams.main());
         let asked = async {
-            let main = main?;
-            timeout(PATIENCE, ask(&Tcp, &main, &now.settings)).await.ok()?.ok().flatten()
+            if !asking.is_now(&main) {
+                return None;
+            }
+            // What does not answer, or answers something else, is asked again.
+            asking.again_in(OFTEN);
+            timeout(PATIENCE, ask(&Tcp, &main.backend, &now.settings)).await.ok()?.ok().flatten()
         };
-        // What does not answer, or answers something else, is asked again.
         if let Some(unclaimed) = asked.await {
+            asking.again_in(if unclaimed { OFTEN } else { SELDOM });
             guard.unclaimed(unclaimed);
             match (known.replace(unclaimed), unclaimed) {
                 (None | Some(false), true) => telemetry.say(&Unclaimed {}),
@@ -52,9 +59,8 @@ pub(crate) async fn watch_owner(
                 (Some(true), true) | (None | Some(false), false) => {}
             }
         }
-        let pause = if known == Some(false) { SELDOM } else { OFTEN };
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(LOOK) => {}
             () = stop.cancelled() => return,
         }
     }

@@ -5,6 +5,7 @@
 
 mod acme;
 mod admin;
+mod asking;
 mod assembly;
 mod audit;
 mod build;

@@ -4,14 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use gateway_n8n::Release;
 use gateway_proxy::{Live, Tcp, release};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep},
-};
+use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether n8n has come back.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::asking::{Asking, LOOK};
 
 /// How often n8n is asked although nothing speaks for another release.
 const AGAIN: Duration = Duration::from_mins(5);
@@ -26,17 +22,12 @@ pub(crate) async fn watch_release(
     found: mpsc::Sender<Release>,
     stop: CancellationToken,
 ) {
-    let (mut due, mut was_up) = (Instant::now(), false);
+    let mut asking = Asking::new();
     loop {
         let main = Arc::clone(rules.borrow().upstreams.main());
-        let up = main.is_up();
-        if up && !was_up {
-            due = Instant::now();
-        }
-        was_up = up;
-        if up && due <= Instant::now() {
+        if asking.is_now(&main) {
             let said = release(&Tcp, &main).await.ok().flatten();
-            due = Instant::now() + said.map_or(RETRY, |_| AGAIN);
+            asking.again_in(said.map_or(RETRY, |_| AGAIN));
             if let Some(release) = said
                 && found.send(release).await.is_err()
             {

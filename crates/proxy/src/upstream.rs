@@ -177,6 +177,13 @@ impl Upstream {
         self.room.available_permits() == 0
     }
 
+    /// Whether it answered somebody's request in the last ten seconds: what the gateway wants to know for
+    /// itself can wait.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.heard_within(Duration::from_secs(10))
+    }
+
     /// Whether it answered a request less than `span` ago.
     fn heard_within(&self, span: Duration) -> bool {
         let answered = Duration::from_millis(self.answered.load(Ordering::Relaxed));
