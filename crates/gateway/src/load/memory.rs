@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Guard, Terms};
 
 /// How often it is looked at. In so short a time no crowd fills what is kept free.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What is assumed where the machine does not tell how much it has.
 const UNKNOWN: u64 = 1 << 30;
