@@ -1,29 +1,18 @@
 //! Whether n8n has an owner. Whoever comes first to one that has none owns it, and every workflow and
 //! credential that will ever be in it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use gateway_proxy::{Backend, Connect, Live, Tcp};
+use gateway_proxy::{Live, Tcp, fetch};
 use gateway_telemetry::{Claimed, Telemetry, Unclaimed};
-use http::{Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Guard,
     asking::{Asking, LOOK},
 };
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The largest answer in bytes: n8n's settings for strangers have some KiB.
-const LARGEST: usize = 1 << 20;
 
 /// How often n8n is asked until it has answered, and while it has no owner.
 const OFTEN: Duration = Duration::from_secs(5);
@@ -48,7 +37,7 @@ pub(crate) async fn watch_owner(
             }
             // What does not answer, or answers something else, is asked again.
             asking.again_in(OFTEN);
-            timeout(PATIENCE, ask(&Tcp, &main.backend, &now.settings)).await.ok()?.ok().flatten()
+            says(&fetch(&Tcp, &main, &now.settings).await.ok()?)
         };
         if let Some(unclaimed) = asked.await {
             asking.again_in(if unclaimed { OFTEN } else { SELDOM });
@@ -67,31 +56,8 @@ pub(crate) async fn watch_owner(
 }
 
 /// Whether n8n says that it has no owner; nothing if it says nothing of it.
-async fn ask(connect: &impl Connect, backend: &Backend, path: &str) -> io::Result<Option<bool>> {
-    let io = connect.connect(backend).await?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
-    let request = Request::get(path)
-        .header(header::HOST, backend.host.as_str())
-        // n8n answers 204 to whatever its bot filter takes for one.
-        .header(header::USER_AGENT, "n8n-gateway")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(io::Error::other)?;
-    let asked = async {
-        let response = sender.send_request(request).await.map_err(io::Error::other)?;
-        let body = Limited::new(response.into_body(), LARGEST);
-        #[expect(clippy::disallowed_methods, reason = "limited in the line above")]
-        let body = body.collect().await;
-        Ok::<_, io::Error>(body.map_err(io::Error::other)?.to_bytes())
-    };
-    // The connection ends with what is asked on it, and not before.
-    let (_, body) = tokio::join!(connection, asked);
-    Ok(says(&body?))
-}
-
-fn says(settings: &[u8]) -> Option<bool> {
-    let settings: Value = serde_json::from_slice(settings).ok()?;
+fn says(settings: &str) -> Option<bool> {
+    let settings: Value = serde_json::from_str(settings).ok()?;
     settings.pointer("/data/userManagement/showSetupOnFirstLoad")?.as_bool()
 }
 
@@ -107,7 +73,7 @@ mod tests {
             (r#"{"data":{"userManagement":{}}}"#, None),
             ("n8n is starting up. Please wait", None),
         ] {
-            assert_eq!(says(settings.as_bytes()), expected, "{settings}");
+            assert_eq!(says(settings), expected, "{settings}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway_n8n::Release;
-use gateway_proxy::{Live, Tcp, release};
+use gateway_proxy::{Live, Tcp, fetch};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,9 @@ pub(crate) async fn watch_release(
     loop {
         let main = Arc::clone(rules.borrow().upstreams.main());
         if asking.is_now(&main) {
-            let said = release(&Tcp, &main).await.ok().flatten();
+            // The page to sign in with names it.
+            let page = fetch(&Tcp, &main, "/signin").await.ok();
+            let said = page.as_deref().and_then(Release::of_page);
             asking.again_in(said.map_or(RETRY, |_| AGAIN));
             if let Some(release) = said
                 && found.send(release).await.is_err()

@@ -25,5 +25,5 @@ pub use layers::{Arrival, Permitted, challenge::Challenges, device};
 pub use rules::{AtOnce, Live, Rules, Timeouts};
 pub use serve::Serve;
 pub use stack::{Means, redirects, stack};
-pub use upstream::{Backend, CircuitState, Connect, Tcp, Upstream, Upstreams, probe, release};
+pub use upstream::{Backend, CircuitState, Connect, Tcp, Upstream, Upstreams, fetch, probe};
 pub use warden::{Called, Case, Message, Recalled, Warden, Whose};

@@ -2,10 +2,10 @@
 
 mod circuit;
 mod connect;
+mod fetch;
 mod framing;
 mod health;
 mod pool;
-mod release;
 mod shelf;
 mod upload;
 mod wire;
@@ -34,8 +34,8 @@ pub(crate) use self::pool::{Lease, Pool};
 pub use self::{
     circuit::CircuitState,
     connect::{Connect, Tcp},
+    fetch::fetch,
     health::probe,
-    release::release,
 };
 
 /// Where a process of n8n listens.

@@ -1,9 +1,8 @@
-//! Which release of n8n a process is.
+//! What the gateway asks of n8n for itself.
 
 use std::{io, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use gateway_n8n::Release;
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
@@ -22,21 +21,20 @@ const PAGE: usize = 1 << 20;
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                        Chrome/130.0.0.0 Safari/537.36";
 
-/// Asks `upstream` for the page to sign in with, which names its release; nothing if it does not.
+/// Asks `upstream` for what it tells everybody at `path`, whatever it answers.
 ///
 /// # Errors
 ///
-/// Why there is no page.
-pub async fn release(connect: &impl Connect, upstream: &Upstream) -> io::Result<Option<Release>> {
-    let page = timeout(PATIENCE, page(connect, upstream)).await??;
-    Ok(Release::of_page(&page))
+/// Why there is no answer, or none of that size in time.
+pub async fn fetch(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Result<String> {
+    timeout(PATIENCE, page(connect, upstream, path)).await?
 }
 
-async fn page(connect: &impl Connect, upstream: &Upstream) -> io::Result<String> {
+async fn page(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Result<String> {
     let io = connect.connect(&upstream.backend).await?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
-    let request = Request::get("/signin")
+    let request = Request::get(path)
         .header(header::HOST, upstream.backend.host.as_str())
         .header(header::USER_AGENT, BROWSER)
         .header(header::ACCEPT, "text/html")
