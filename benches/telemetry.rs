@@ -35,7 +35,7 @@ fn records(criterion: &mut Criterion) {
         let telemetry = Telemetry::new(Arc::new(Metrics::new("bench").unwrap()), log);
         criterion.bench_function(&format!("a record, {what}"), |bencher| {
             bencher.iter(|| {
-                telemetry.record(|| black_box(record()));
+                telemetry.record(None, || black_box(record()));
                 lines.lock().unwrap().clear();
             });
         });

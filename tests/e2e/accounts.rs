@@ -1,5 +1,6 @@
 //! What is asked of accounts and of their sessions.
 
+mod api_keys;
 mod sessions;
 
 use gateway_testkit::{Gateway, POLICY, Response, token};
@@ -33,16 +34,21 @@ async fn who_has_shown_no_second_factor_is_led_to_one() {
     assert_eq!(gateway.ask(TEAM, &format!("GET /rest/users\n{with}")).await.status, 200);
     assert_eq!(gateway.ask(TEAM, &format!("GET /rest/login\n{without}")).await.status, 200);
 
-    let lines = format!("GET /rest/settings\n{without}\nif-none-match: \"1\"\naccept-encoding: br");
+    let lines = format!(
+        "GET /rest/settings\n{without}\nif-none-match: \"1\"\naccept-encoding: br\nrange: bytes=0-9"
+    );
     let led = gateway.ask(TEAM, &lines).await;
     let settings: Value = serde_json::from_str(&led.body).unwrap();
     assert_eq!(settings["data"]["mfa"], json!({ "enabled": true, "enforced": true }));
     assert_eq!((&settings["data"]["settingsMode"], led.header("etag")), (&json!("x"), ""));
     assert_eq!(led.header("content-length"), led.body.len().to_string());
     let seen = gateway.n8n.seen().pop().unwrap();
-    for field in ["if-none-match", "accept-encoding"] {
+    for field in ["if-none-match", "accept-encoding", "range"] {
         assert!(!seen.headers.contains_key(field), "{field}");
     }
+    let sent = |it: &Value| it["event"] == "access" && it["path"] == "/rest/settings";
+    let record = gateway.log().into_iter().find(sent).unwrap();
+    assert_eq!(record["sent"], led.body.len(), "what was read of n8n's was not sent");
     let usual = gateway.ask(TEAM, &format!("GET /rest/settings\n{with}")).await;
     assert_eq!((usual.header("etag"), usual.body.contains("mfa")), ("\"1\"", false));
 
@@ -182,6 +188,8 @@ rate_limits: { sign-in: [] }
         (TEAM, "POST /rest/invitations", &json!([ours]), 404),
         (TEAM, "POST /rest/forgot-password", &ours, 200),
         (TEAM, "POST /rest/forgot-password", &other, 400),
+        (TEAM, "PATCH /rest/me", &ours, 200),
+        (TEAM, "PATCH /rest/me", &other, 400),
         (TEAM, "POST /api/v1/users", &json!([ours]), 200),
         (TEAM, "POST /api/v1/users", &json!([ours, other]), 400),
         (HOME, "GET /rest/resolve-signup-token", &json!({}), 400),
@@ -191,6 +199,27 @@ rate_limits: { sign-in: [] }
         assert_eq!(answer.status, status, "{from} {line} {body}: {}", answer.body);
     }
     tokio::time::advance(std::time::Duration::from_hours(1)).await;
-    let told = ask(TEAM, "POST /rest/forgot-password", other).await.body;
+    let told = ask(TEAM, "POST /rest/change-email", other).await.body;
     assert_eq!(told, r#"{"code":400,"message":"This address cannot be used here."}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_a_foreign_address_keeps_it_and_gets_no_other() {
+    let policy = format!("{POLICY}accounts: {{ allowed_emails: \"*@example.com\" }}\n");
+    let gateway = Gateway::start(&policy).unwrap();
+    let owner = "jwt-owner@elsewhere.example";
+    let form = json!({ "emailOrLdapLoginId": owner, "password": "right" });
+    assert_eq!(post(&gateway, "/rest/login", &form).await.status, 200);
+    for (user, email, status) in [
+        (owner, "JWT-Owner@elsewhere.example", 200),
+        (owner, "jwt-owner@evil.net", 400),
+        (owner, "owner@example.com", 200),
+        ("jwt-other@example.com", owner, 400),
+    ] {
+        let mut client = gateway.client(TEAM).await;
+        let lines =
+            format!("PATCH /rest/me\ncontent-type: application/json\n{}", cookie(user, true));
+        let body = json!({ "email": email, "firstName": "A" }).to_string();
+        assert_eq!(client.ask_with(&lines, body).await.status, status, "{user} {email}");
+    }
 }

@@ -204,3 +204,28 @@ async fn what_is_zipped_is_read_as_well() {
     assert_eq!((&*answer.body, answer.header("content-encoding")), (NONE, ""));
     assert_eq!(gateway.n8n.seen()[0].headers["accept-encoding"], "gzip");
 }
+
+/// A part of a page has its places in n8n's page, not in the one that goes out.
+#[tokio::test]
+async fn no_part_of_a_page_is_asked_for_and_none_is_rewritten() {
+    let gateway = Gateway::start(POLICY).unwrap();
+    let meta = "content=\"eyJkc24iOiIiLCJyZWxlYXNlIjoibjhuQDIuNDAuNyJ9\"";
+    let page = format!("<meta name=\"n8n:config:sentry\" {meta}>");
+    let said = format!(
+        "HTTP/1.1 206 Partial Content\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\
+         content-range: bytes 0-{}/5000\r\n\r\n{page}",
+        page.len(),
+        page.len() - 1
+    );
+    for (ask, is_part) in [("GET /signin", false), ("GET /webhook/x", true)] {
+        gateway.n8n.set_script(Some(vec![Step::Request, Step::Say(said.clone().into())]));
+        let from = if is_part { STRANGER } else { TEAM };
+        let lines = format!("{ask}\nrange: bytes=0-99\nif-range: \"1\"");
+        let answer = gateway.ask(from, &lines).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (206, &*page), "{ask}");
+        let seen = gateway.n8n.seen().pop().unwrap();
+        for field in ["range", "if-range"] {
+            assert_eq!(seen.headers.contains_key(field), is_part, "{ask} {field}");
+        }
+    }
+}

@@ -23,6 +23,7 @@ mod floods;
 mod frames;
 mod hygiene;
 mod known;
+mod lately;
 mod limits;
 mod load;
 mod reload;

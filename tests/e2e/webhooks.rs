@@ -1,10 +1,14 @@
 //! Webhooks: what is asked of their calls before n8n is touched, and what is remembered of them.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use gateway_testkit::{Gateway, POLICY, Response};
+use http::Request;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -178,6 +182,33 @@ async fn what_n8n_did_not_take_may_come_again() {
     assert_eq!(status(&gateway, &shopify("orders", BODY), BODY).await, 200);
 }
 
+/// A provider whose patience ends sends its message again: what it was not told of was not taken.
+#[tokio::test(start_paused = true)]
+async fn a_message_is_taken_when_n8n_has_answered_and_is_under_way_once() {
+    let gateway = Gateway::start(&signed_policy()).unwrap();
+    let mut leaving = gateway.client(SENDER).await;
+    let meanwhile = async {
+        while gateway.n8n.seen().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let again = call(&gateway, &shopify("orders", BODY), BODY).await;
+        assert_eq!(again.status, 503);
+        assert!(again.header("retry-after").parse::<u32>().is_ok_and(|it| it > 0));
+        let other = format!("{BODY} ");
+        assert_eq!(status(&gateway, &shopify("orders", &other), &other).await, 200);
+    };
+    tokio::select! {
+        answer = leaving.send(Gateway::request(&shopify("hang", BODY), BODY)) => panic!("{answer:?}"),
+        () = meanwhile => drop(leaving),
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(status(&gateway, &shopify("orders", BODY), BODY).await, 200, "nobody answered");
+    assert_eq!(status(&gateway, &shopify("orders", BODY), BODY).await, 403);
+    let because = events(&gateway, "webhook_refused");
+    let because: Vec<_> = because.iter().map(|it| it["because"].as_str().unwrap()).collect();
+    assert_eq!(because, ["it is under way", "it was taken before"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_secret_is_replaced_without_a_call_lost() {
     let mut gateway =
@@ -201,6 +232,23 @@ async fn a_path_with_parameters_is_asked_however_its_segments_are_ordered() {
     let gateway = Gateway::start(&policy(&line)).unwrap();
     for (path, expected) in [("user/5", 403), ("5/user", 403), ("5/%75ser/", 403), ("5", 200)] {
         let lines = format!("POST /webhook/{id}/{path}");
+        assert_eq!(status(&gateway, &lines, BODY).await, expected, "{path}");
+    }
+    // Who imports a workflow may have given any id.
+    let line = "  /webhook/my-hook/user/:id: { signature: github, secret: old }\n";
+    let closed = "access: { editor: team, webhook/my-hook/order/:id: nobody }\n";
+    let policy = policy(line).replace("access: { editor: team }\n", closed);
+    assert!(policy.contains(closed), "{policy}");
+    let gateway = Gateway::start(&policy).unwrap();
+    for (path, expected) in [
+        ("user/5", 403),
+        ("5/user", 403),
+        ("5/%75ser/", 403),
+        ("5", 200),
+        ("order/5", 404),
+        ("5/order", 404),
+    ] {
+        let lines = format!("POST /webhook/my-hook/{path}");
         assert_eq!(status(&gateway, &lines, BODY).await, expected, "{path}");
     }
 }
@@ -234,6 +282,18 @@ async fn in_a_dry_run_it_is_told_and_not_refused() {
     assert_eq!(status(&gateway, "POST /webhook/token", BODY).await, 200);
     let large = "x".repeat((1 << 20) + 1);
     assert_eq!(status(&gateway, &github("old", &large), &large).await, 200);
+    // Nor is what does not say how long it is, and has to be read to find out.
+    let longest = Bytes::from(vec![b'x'; (17 << 20) + 1]);
+    for lines in [github("old", ""), "POST /webhook/other\ncontent-type: application/json".into()] {
+        let (head, _) = Gateway::request(&lines, "").into_parts();
+        let pieces: Vec<_> = longest.chunks(1 << 20).map(|it| longest.slice_ref(it)).collect();
+        let pieces = pieces.into_iter().map(|it| Ok::<_, Infallible>(Frame::data(it)));
+        let body = StreamBody::new(futures_util::stream::iter(pieces));
+        let mut client = gateway.client(SENDER).await;
+        let answer = client.send(Request::from_parts(head, body)).await.unwrap();
+        assert_eq!(answer.status(), 200, "{lines}");
+        assert_eq!(gateway.n8n.seen().pop().unwrap().body, Some(longest.len()), "{lines}");
+    }
     let told = events(&gateway, "would_refuse");
     let reasons: Vec<_> = told.iter().map(|it| it["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons[..2], ["signature", "credentials"]);

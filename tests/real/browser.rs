@@ -45,13 +45,7 @@ async fn the_editor_works_in_a_browser() {
 
     let folder = installation.folder.path();
     let [port] = free_ports();
-    let mut command = Command::new("chromedriver");
-    let mut driver = Process::start("chromedriver", command.arg(format!("--port={port}")), folder);
-    eventually("chromedriver listens", async || {
-        driver.assert_runs();
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()
-    })
-    .await;
+    let _driver = drive(folder, port).await;
     let browser = ClientBuilder::new(HttpConnector::new())
         .capabilities(capabilities(folder))
         .connect(&format!("http://127.0.0.1:{port}"))
@@ -277,4 +271,16 @@ pub(crate) async fn type_into(browser: &Client, selector: &str, text: &str) {
         field.send_keys(text).await.ok()
     })
     .await;
+}
+
+/// The program that a browser is driven through, once it listens at `port`.
+pub(crate) async fn drive(folder: &Path, port: u16) -> Process {
+    let mut command = Command::new("chromedriver");
+    let mut driver = Process::start("chromedriver", command.arg(format!("--port={port}")), folder);
+    eventually("chromedriver listens", async || {
+        driver.assert_runs();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()
+    })
+    .await;
+    driver
 }

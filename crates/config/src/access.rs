@@ -132,7 +132,18 @@ pub(crate) fn target(key: &At<String>, around: &Surroundings<'_>) -> Option<(Sur
     if !path.is_empty() && !path_is_there(surface, path, key.place, around) {
         return None;
     }
-    Some((surface, path.to_owned()))
+    let path = match surface.row().tail {
+        // As n8n prints a path with parameters.
+        Tail::Secret => with_stars(path),
+        Tail::Plain => path.to_owned(),
+    };
+    Some((surface, path))
+}
+
+/// A webhook's path with `*` in place of each of its parameters.
+pub(crate) fn with_stars(path: &str) -> String {
+    let segments = path.split('/').map(|it| if it.starts_with(':') { "*" } else { it });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// Whether a request for `path` could ever be on `surface`: a rule that never holds is a mistake.

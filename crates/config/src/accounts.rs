@@ -1,5 +1,7 @@
 //! What is asked of accounts: the file's `accounts`.
 
+mod api_keys;
+
 use std::{fmt, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use gateway_n8n::{LONGEST_PASSWORD, Surface};
@@ -57,6 +59,7 @@ pub(crate) fn accounts(
     let raw::Accounts {
         require_mfa,
         sessions: lasting,
+        api_keys: keys,
         password: new,
         owner_setup,
         invitations,
@@ -77,7 +80,9 @@ pub(crate) fn accounts(
     let second_factor = require_mfa.and_then(|it| second_factor(it, session));
     let addresses = allowed_emails.map(|it| allowed(it, session));
     let (sessions, whereabouts) = lasting.map_or((None, None), |it| sessions(it, needs, session));
-    (Accounts { second_factor, sessions, whereabouts, password, addresses }, leaked)
+    let (api_keys, of_keys) = api_keys::api_keys(keys, whereabouts.is_some(), around, needs);
+    let whereabouts = whereabouts.or(of_keys);
+    (Accounts { second_factor, sessions, api_keys, whereabouts, password, addresses }, leaked)
 }
 
 /// Whoever claims n8n first owns it: a surface `sign-in` that is opened to others does not open that.
@@ -164,15 +169,19 @@ fn sessions(
     let rule = SessionRule {
         max_age: long_enough(max_age),
         idle: long_enough(idle),
-        new_network: match new_network.and_then(|it| it.value) {
-            Some(raw::NewNetwork::Allow) => NewNetwork::Allow,
-            Some(raw::NewNetwork::Refuse) => NewNetwork::Refuse,
-            Some(raw::NewNetwork::Report) | None => NewNetwork::Report,
-        },
+        new_network: moved(new_network).unwrap_or(NewNetwork::Report),
         source: Source::Written(raw.place),
     };
     let whereabouts = database.and_then(|file| networks::whereabouts(&file, needs, session));
     (Some(rule), whereabouts)
+}
+
+fn moved(written: Option<At<raw::NewNetwork>>) -> Option<NewNetwork> {
+    Some(match written?.value? {
+        raw::NewNetwork::Allow => NewNetwork::Allow,
+        raw::NewNetwork::Report => NewNetwork::Report,
+        raw::NewNetwork::Refuse => NewNetwork::Refuse,
+    })
 }
 
 fn within<T: PartialOrd + fmt::Display>(

@@ -148,6 +148,7 @@ fn own_entry(
         likeness: Likeness::Seldom,
         shapes: vec![shape],
         advice: "",
+        told: "",
     })
 }
 

@@ -12,8 +12,7 @@ use gateway_policy::{AnswerRules, Cdn, Clients, Hosts, Mode, Place, Policy, Trus
 use serde::Deserialize;
 
 use crate::{
-    Admin, Answers, Backend, Listen, Log, LogFormat, LogLevel, N8n, Needs, Problem, Settings,
-    World,
+    Admin, Answers, Backend, Listen, N8n, Needs, Problem, Settings, World,
     access::{Surroundings, access, bodies, networks_of},
     accounts,
     at::{At, Keyed, OneOrMany},
@@ -21,6 +20,7 @@ use crate::{
     de::{Reader, Session},
     grants::Authorities,
     limits::{self, Held},
+    log,
     networks::{self, Networks, prefix},
     problem::did_you_mean,
     rates, raw,
@@ -163,7 +163,7 @@ fn compile(text: &str, answers: &Answers, session: &Session<'_>) -> Option<Confi
         min_rate,
         audit: audit::audit(audited, session),
         state: state_of(taken(state), session),
-        log: log_of(taken(log), session),
+        log: log::log(taken(log), &mut needs, session),
         hardening: hardening.and_then(|it| it.value).unwrap_or_default(),
         leaked_passwords,
         nftables,
@@ -306,8 +306,11 @@ fn listening(raw: raw::Listen, session: &Session<'_>) -> Listen {
     }
 }
 
+/// Where the operator's own listener is, unless the policy says otherwise.
+pub const OPERATORS_SOCKET: &str = "/run/n8n-gateway/admin.sock";
+
 fn admin_of(raw: Option<At<raw::Admin>>, session: &Session<'_>) -> Admin {
-    let default = Admin::Unix("/run/n8n-gateway/admin.sock".into());
+    let default = Admin::Unix(OPERATORS_SOCKET.into());
     let Some(At { place, value: Some(raw) }) = raw else { return default };
     let (address, token) = match raw {
         raw::Admin::Open(address) => (address.value, None),
@@ -394,22 +397,4 @@ fn clients_of(raw: raw::Clients, networks: &Networks, session: &Session<'_>) -> 
         other => other.and_then(|it| it.value).unwrap_or(64),
     };
     Clients { trusted: Trusted { proxies: prefixes.into_iter().collect(), cdns }, ipv6_prefix }
-}
-
-fn log_of(raw: raw::Log, session: &Session<'_>) -> Log {
-    let raw::Log { format, level, fail2ban } = raw;
-    let fail2ban = fail2ban.and_then(|it| it.value);
-    Log {
-        fail2ban: fail2ban.map(|path| beside(session.file, Path::new(&path))),
-        format: match format.and_then(|it| it.value) {
-            Some(raw::LogFormat::Text) => LogFormat::Text,
-            Some(raw::LogFormat::Json) | None => LogFormat::Json,
-        },
-        level: match level.and_then(|it| it.value) {
-            Some(raw::LogLevel::Error) => LogLevel::Error,
-            Some(raw::LogLevel::Warn) => LogLevel::Warn,
-            Some(raw::LogLevel::Debug) => LogLevel::Debug,
-            Some(raw::LogLevel::Info) | None => LogLevel::Info,
-        },
-    }
 }

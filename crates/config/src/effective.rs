@@ -1,13 +1,14 @@
 //! The policy in force, every default filled in and every secret masked, for a person to read.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     time::{Duration, UNIX_EPOCH},
 };
 
 use gateway_n8n::Surface;
 use gateway_policy::{
-    Accounts, AttackMode, Attacks, Bans, Grant, Limit, Mode, NewNetwork, PathRules, Quota,
+    Accounts, AttackMode, Attacks, Bans, Grant, KeyRule, Limit, Mode, NewNetwork, PathRules, Quota,
     Sentence, Timestamp, Webhooks, Who,
 };
 use serde_json::{Map, Value, json};
@@ -54,6 +55,12 @@ pub fn effective(config: &Config) -> Value {
             "format": settings.log.format,
             "level": settings.log.level,
             "fail2ban": settings.log.fail2ban,
+            "otlp": settings.log.otlp.as_ref().map(|it| json!({
+                "url": it.url.to_string(),
+                "headers": it.headers.iter().map(|(name, secret)| (name.to_string(), secret.to_string()))
+                    .collect::<BTreeMap<_, _>>(),
+                "ca": it.ca.as_ref().map(|(file, _)| file),
+            })),
         },
         "answers": {
             "sandbox": policy.answers.sandbox,
@@ -210,6 +217,13 @@ fn accounts(accounts: &Accounts, settings: &Settings) -> Value {
                 NewNetwork::Refuse => "refuse",
             },
         })),
+        "api_keys": accounts.api_keys.as_ref().map(|it| {
+            let told = |rule: &KeyRule| json!(format!("{rule} ({})", rule.source));
+            let keys = it.keys.iter().map(|(key, rule)| (key.to_string(), told(rule)));
+            let users = it.users.iter().map(|(user, rule)| (format!("user:{user}"), told(rule)));
+            let own: Map<String, Value> = keys.chain(users).collect();
+            json!({ "all": told(&it.all), "keys": own })
+        }),
         "password": accounts.password.map(|it| json!({
             "min_length": it.min_length,
             "classes": it.classes,

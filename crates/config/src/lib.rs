@@ -18,6 +18,7 @@ mod effective;
 mod grants;
 mod hardening;
 mod limits;
+mod log;
 mod networks;
 mod problem;
 mod rates;
@@ -30,7 +31,7 @@ mod webhooks;
 mod world;
 mod yaml;
 
-pub use compile::{Config, Invalid, load};
+pub use compile::{Config, Invalid, OPERATORS_SOCKET, load};
 pub use effective::effective;
 pub use hardening::Hardening;
 pub use problem::{Problem, Problems, Severity};
@@ -38,7 +39,7 @@ pub use raw::schema;
 pub use secret::{Secret, SecretBytes};
 pub use settings::{
     Acme, Admin, Audit, Backend, BackupSource, Certificate, Challenge, ClientCa, Connections,
-    Directory, Dns, Eab, HeadSize, KeyType, Listen, Log, LogFormat, LogLevel, N8n, Publisher,
+    Directory, Dns, Eab, HeadSize, KeyType, Listen, Log, LogFormat, LogLevel, N8n, Otlp, Publisher,
     Requests, Rfc2136, Settings, Timeouts, Tls, TlsVersion, TsigAlgorithm, TsigKey,
 };
 pub use world::{Answers, Needs, Purpose, System, World};

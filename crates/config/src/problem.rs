@@ -88,6 +88,10 @@ pub(crate) fn did_you_mean<'k>(
     known: impl IntoIterator<Item = &'k str>,
 ) -> Option<String> {
     let scored = known.into_iter().map(|name| (strsim::jaro_winkler(given, name), name));
-    let best = scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+    // Ids begin alike: what is fewer slips away comes first.
+    let slips = |name| std::cmp::Reverse(strsim::osa_distance(given, name));
+    let best = scored
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|(a, one), (b, other)| slips(one).cmp(&slips(other)).then_with(|| a.total_cmp(b)));
     best.map(|(_, name)| format!("did you mean `{name}`?"))
 }

@@ -8,6 +8,7 @@ use gateway_policy::{Limit, Per, Place, Quota, RateLimits, Rule, Source};
 use crate::{
     access::{Surroundings, target},
     at::{At, Keyed, OneOrMany},
+    de::Session,
     raw,
     text::Rate,
 };
@@ -199,22 +200,33 @@ fn written(
         return None;
     }
     let Rate(Some((rate, period))) = rate else { return Some((per, None)) };
-    let burst = match burst {
-        Some(At { place, value: Some(0) }) => {
-            session.error(place, "nothing would ever pass", Some("burst: 1".to_owned()));
-            return None;
-        }
-        Some(At { value, .. }) => value?,
-        None => rate,
-    };
     let dry_run = dry_run.and_then(|it| it.value).unwrap_or(false);
-    let quota = Quota { rate, period, burst };
-    if quota.interval().saturating_mul(burst) > LONGEST {
-        session.error(one.place, "so much at once would take years to come back", None);
-        return None;
-    }
+    let quota = quota((rate, period), burst.as_ref(), one.place, session)?;
     let source = Source::Written(one.place);
     Some((per, Some(limit(surface, label, per, quota, dry_run, source))))
+}
+
+/// How much there is of a budget; nothing if that makes no sense, which has been reported.
+pub(crate) fn quota(
+    (rate, period): (u32, Duration),
+    burst: Option<&At<u32>>,
+    place: Place,
+    session: &Session<'_>,
+) -> Option<Quota> {
+    let burst = match burst {
+        Some(At { place, value: Some(0) }) => {
+            session.error(*place, "nothing would ever pass", Some("burst: 1".to_owned()));
+            return None;
+        }
+        Some(At { value, .. }) => (*value)?,
+        None => rate,
+    };
+    let quota = Quota { rate, period, burst };
+    if quota.interval().saturating_mul(burst) > LONGEST {
+        session.error(place, "so much at once would take years to come back", None);
+        return None;
+    }
+    Some(quota)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod attacks;
 mod audit;
 mod bans;
 mod grants;
+mod log;
 mod webhooks;
 
 use std::borrow::Cow;
@@ -15,7 +16,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
 
-pub(crate) use accounts::{Accounts, NewNetwork, Password, SecondFactor, Sessions};
+pub(crate) use accounts::{
+    Accounts, ApiKey, ApiKeys, NewNetwork, Password, SecondFactor, Sessions,
+};
 pub(crate) use acme::{
     Acme, Challenge, Described, Directory, Dns, Eab, KeyType, Rfc2136, TsigAlgorithm,
 };
@@ -23,6 +26,7 @@ pub(crate) use attacks::{AttackMode, Attacks, OwnAttack, Presence, Test, TextTes
 pub(crate) use audit::{Audit, Backup, Level as AuditLevel};
 pub(crate) use bans::{Bans, Increment, Jail, Limit, Per, Switch};
 pub(crate) use grants::{ClientCertificate, Grant};
+pub(crate) use log::{Log, LogFormat, LogLevel, Otlp};
 pub(crate) use webhooks::{Algorithm, Encoding, Hmac, Signature, Webhook};
 
 use crate::{
@@ -351,36 +355,6 @@ pub(crate) struct Timeouts {
 pub(crate) struct State {
     /// A folder of the gateway's own. Default `/var/lib/n8n-gateway`.
     pub(crate) dir: Option<At<String>>,
-}
-
-/// What is written down. A change needs a restart.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Log {
-    /// `json` (the default) or `text`.
-    pub(crate) format: Option<At<LogFormat>>,
-    /// `error`, `warn`, `info` (the default) or `debug`.
-    pub(crate) level: Option<At<LogLevel>>,
-    /// A file for bans and offences in the shape of fail2ban's own log, for tools that read it.
-    pub(crate) fail2ban: Option<At<String>>,
-}
-
-/// How a line looks.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    Json,
-    Text,
-}
-
-/// How much is said.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
 }
 
 impl<'de> Shaped<'de> for Admin {

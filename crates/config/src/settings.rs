@@ -218,6 +218,19 @@ pub struct Log {
     pub level: LogLevel,
     /// Where bans and offences are told in fail2ban's own words.
     pub fail2ban: Option<PathBuf>,
+    /// The collector that gets every line as well; nothing if nothing is sent anywhere.
+    pub otlp: Option<Otlp>,
+}
+
+/// An OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// The URL that log records are posted to.
+    pub url: http::Uri,
+    /// What each request shows besides, as it goes into its head.
+    pub headers: Vec<(http::HeaderName, Secret)>,
+    /// The authority of its certificate, file and PEM; nothing for whom this machine trusts.
+    pub ca: Option<(PathBuf, Vec<u8>)>,
 }
 
 /// How a line looks.

@@ -15,6 +15,8 @@ use crate::{
     world::{Purpose, START_ANEW, beside},
 };
 
+pub(crate) use acme::root_of;
+
 /// What stands beside `tls` in the file.
 pub(crate) struct Beside<'b>(pub(crate) Option<&'b Hosts>, pub(crate) &'b Listen);
 

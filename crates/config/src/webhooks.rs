@@ -8,7 +8,7 @@ use gateway_signatures::Proof;
 use http::Method;
 
 use crate::{
-    access::{Surroundings, network},
+    access::{Surroundings, network, with_stars},
     at::{At, Keyed, OneOrMany},
     raw,
     text::{Size, Span},
@@ -63,9 +63,7 @@ fn target(key: &At<String>, around: &Surroundings<'_>) -> Option<(Surface, Strin
         let hint = "a path as n8n prints it: `/webhook/orders`";
         return wrong(format!("`{text}` is not the path of a webhook"), Some(hint));
     }
-    // As n8n prints a path with parameters.
-    let segments = located.tail.split('/').map(|it| if it.starts_with(':') { "*" } else { it });
-    Some((located.surface, segments.collect::<Vec<_>>().join("/")))
+    Some((located.surface, with_stars(located.tail)))
 }
 
 fn webhook(
@@ -131,9 +129,11 @@ fn remembered(
     tolerance: Duration,
     around: &Surroundings<'_>,
 ) -> Option<Duration> {
+    // From as early as its time may be to as late.
+    let believed = tolerance * 2;
+    let default = believed + Duration::from_secs(1);
     let (place, once) = match once {
-        // From as early as its time may be to as late.
-        None => return proof.is_stamped().then_some(tolerance * 2 + Duration::from_secs(1)),
+        None => return proof.is_stamped().then_some(default),
         Some((_, Duration::ZERO)) => return None,
         Some(once) => once,
     };
@@ -142,6 +142,12 @@ fn remembered(
         around.session.error(place, message, None);
     } else if once > LONGEST {
         around.session.error(place, "a message is remembered for a week at the most", None);
+    } else if proof.is_stamped() && once < believed {
+        let hint = format!("`once: {}s` or more; without it, it is so long", default.as_secs());
+        let message = "a message would be taken again: it is believed for twice the `tolerance`";
+        around.session.error(place, message, Some(hint));
+    } else if proof.is_stamped() {
+        return Some(once.max(default));
     }
     Some(once)
 }

@@ -98,7 +98,8 @@ pub(crate) fn one<A: App>(
                 () = leave.end().cancelled() => false,
             };
             if !more {
-                drop(rested.shutdown().await);
+                // Whoever does not take what is left is not waited for.
+                drop(timeout(FAREWELL, rested.shutdown()).await);
                 return Ok(());
             }
             strict = rested;

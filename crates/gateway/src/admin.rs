@@ -1,13 +1,18 @@
-//! The operator's own listener: metrics, health, status, reload, bans.
+//! The operator's own listener: metrics, health, status, reload, bans, a page.
 
 pub(crate) mod attacks;
 pub(crate) mod bans;
+mod browser;
 mod certificates;
+pub(crate) mod keys;
+mod lately;
+mod overview;
+mod page;
 pub(crate) mod sessions;
 pub(crate) mod webhooks;
 pub(crate) mod windows;
 
-use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gateway_certs::Keeping;
@@ -21,7 +26,6 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
@@ -30,6 +34,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+use self::lately::Which;
+pub(crate) use self::{browser::Names, page::Passes};
 use crate::{Guard, control::Order, runtimes::Runtimes};
 
 /// What the listener answers from.
@@ -42,8 +48,10 @@ pub(crate) struct Desk {
     pub(crate) guard: Guard,
     pub(crate) keeping: Keeping,
     pub(crate) token: Option<Secret>,
-    /// Whether it listens on loopback: then it is asked for by address, or as `localhost`.
-    pub(crate) local: bool,
+    /// By which names it is asked for.
+    pub(crate) names: Names,
+    /// Who has signed in to its page.
+    pub(crate) passes: Passes,
 }
 
 /// A socket of the operator's.
@@ -124,35 +132,73 @@ pub(crate) enum Upgraded {
 /// What is shown of the whole listener.
 const OPENAPI: &str = include_str!("admin/openapi.json");
 
+/// What there is, for whoever asks by hand.
+const INDEX: &str = "metrics, healthz, readyz, status, overview, refusals, sign-ins, limits, reload, upgrade, bans, \
+     sessions, api-keys, certificates, attacks, webhooks, windows, openapi.json; a page for browsers at /\n";
+
 /// The largest request that an operator makes: a list of addresses to ban.
 const LARGEST: usize = 64 << 20;
 
 impl Desk {
     async fn answer(&self, request: Request<Incoming>, who: &str) -> Response<Full<Bytes>> {
+        let signed_in = self.passes.knows(request.headers());
+        let mut response = match browser::judge(&request, self.names, signed_in) {
+            Ok(()) => self.admit(request, who, signed_in).await,
+            Err(foreign) => text(StatusCode::FORBIDDEN, foreign.text()),
+        };
+        page::restrict(response.headers_mut());
+        response
+    }
+
+    /// Answers what needs no token, and all else to whoever has it.
+    async fn admit(
+        &self,
+        request: Request<Incoming>,
+        who: &str,
+        signed_in: bool,
+    ) -> Response<Full<Bytes>> {
+        match (request.method(), request.uri().path()) {
+            (_, "/healthz") => return text(StatusCode::OK, "ok\n"),
+            (&Method::POST, "/ui/sign-in") => return self.sign_in(request, who).await,
+            (&Method::GET, path) => {
+                if let Some(part) = page::part(path) {
+                    return part;
+                }
+            }
+            _ => {}
+        }
+        let wants_page = page::wants_page(&request);
+        if signed_in || self.shows_token(&request) {
+            return match (request.method(), request.uri().path()) {
+                (&Method::POST, "/ui/sign-out") => self.sign_out(request.headers()),
+                _ if wants_page => self.page(signed_in).await,
+                _ if signed_in => self.carry_out(request, &format!("{who} (page)")).await,
+                _ => self.carry_out(request, who).await,
+            };
+        }
+        if wants_page {
+            return page::sign_in_form(request.headers(), false);
+        }
+        let mut refused = text(StatusCode::UNAUTHORIZED, "a token is needed\n");
+        let bearer = HeaderValue::from_static("Bearer");
+        refused.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        refused
+    }
+
+    /// Does what somebody asks who may.
+    async fn carry_out(&self, request: Request<Incoming>, who: &str) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        // A page in the operator's browser has no business here, token or not; nor has one whose
-        // name was made to point at this machine.
-        if request.headers().contains_key(header::ORIGIN) || (self.local && is_named(&request)) {
-            return text(StatusCode::FORBIDDEN, "not for browsers\n");
-        }
-        if path == "/healthz" {
-            return text(StatusCode::OK, "ok\n");
-        }
-        if !self.shows_token(&request) {
-            let mut refused = text(StatusCode::UNAUTHORIZED, "a token is needed\n");
-            let bearer = HeaderValue::from_static("Bearer");
-            refused.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
-            return refused;
-        }
         match path.split('/').nth(1) {
             Some("bans") => return self.bans(request, who).await,
             Some("windows") => return self.windows(request, who).await,
             Some("certificates") => return self.certificates(&request, who).await,
             Some("sessions") => return self.sessions(&request, who).await,
+            Some("api-keys") => return self.api_keys(&request, who).await,
             _ => {}
         }
         let method = request.method();
         match (method, path) {
+            (&Method::GET, "/") => text(StatusCode::OK, INDEX),
             (&Method::GET, "/readyz") => readiness(&self.rules.borrow().upstreams),
             (&Method::GET, "/metrics") => self.metrics(),
             (&Method::GET, "/openapi.json") => typed(StatusCode::OK, OPENAPI, "application/json"),
@@ -165,6 +211,11 @@ impl Desk {
                 None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
             },
             (&Method::GET, "/webhooks") => json(StatusCode::OK, &webhooks::list(&self.guard)),
+            (&Method::GET, "/limits") => json(StatusCode::OK, &lately::limits(&self.guard)),
+            (&Method::GET, "/sign-ins") => {
+                json(StatusCode::OK, &lately::sign_ins(&self.telemetry.recent))
+            }
+            (&Method::GET, "/refusals" | "/overview") => self.lately(&request).await,
             (&Method::POST, "/reload") => {
                 let force = query(&request, "force").is_some();
                 self.reload(force).await
@@ -173,13 +224,24 @@ impl Desk {
             (
                 _,
                 "/upgrade" | "/reload" | "/status" | "/attacks" | "/metrics" | "/readyz"
-                | "/webhooks" | "/openapi.json",
+                | "/webhooks" | "/limits" | "/sign-ins" | "/refusals" | "/overview"
+                | "/openapi.json" | "/" | "/ui/sign-in" | "/ui/sign-out",
             ) => text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n"),
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "metrics, healthz, readyz, status, reload, upgrade, bans, sessions, certificates, attacks, \
-                 webhooks, windows, openapi.json\n",
-            ),
+            _ => text(StatusCode::NOT_FOUND, INDEX),
+        }
+    }
+
+    async fn lately(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let which = match Which::asked(request) {
+            Ok(which) => which,
+            Err(why) => return text(StatusCode::BAD_REQUEST, why),
+        };
+        if request.uri().path() == "/refusals" {
+            return json(StatusCode::OK, &lately::refusals(&self.telemetry.recent, &which));
+        }
+        match self.overview(&which).await {
+            Some(overview) => json(StatusCode::OK, &overview),
+            None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         }
     }
 
@@ -256,12 +318,10 @@ impl Desk {
         }
     }
 
-    /// Compared by their hashes, so that the time it takes tells nothing of the token.
     fn shows_token(&self, request: &Request<Incoming>) -> bool {
-        let Some(token) = &self.token else { return true };
         let shown = request.headers().get(header::AUTHORIZATION);
         let shown = shown.and_then(|it| it.as_bytes().strip_prefix(b"Bearer "));
-        shown.is_some_and(|shown| Sha256::digest(shown) == Sha256::digest(token.expose()))
+        self.token.is_none() || shown.is_some_and(|shown| self.is_token(shown))
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
@@ -284,15 +344,6 @@ fn readiness(upstreams: &Upstreams) -> Response<Full<Bytes>> {
         lines.push_str(&format!("{} {up}, circuit {circuit}\n", upstream.backend));
     }
     text(status, lines)
-}
-
-/// Whether the request is for a name of somebody else's.
-fn is_named(request: &Request<Incoming>) -> bool {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.and_then(|host| gateway_policy::Authority::parse(host).ok());
-    host.is_none_or(|it| {
-        it.host != "localhost" && !it.host.starts_with('[') && it.host.parse::<IpAddr>().is_err()
-    })
 }
 
 /// What a request asks for.

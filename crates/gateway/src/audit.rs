@@ -21,7 +21,7 @@ use gateway_n8n::{
 use gateway_policy::{Admission, Policy, Shown, Who};
 
 pub(crate) use api::read_key;
-pub(crate) use html::html;
+pub(crate) use html::{escaped, html};
 pub(crate) use inventory::Operator;
 pub(crate) use outside::limits as sign_in_limits;
 pub(crate) use process::variables as n8n_variables;

@@ -4,9 +4,9 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use gateway_proxy::{Backend, Connect, Tcp};
+use gateway_proxy::{Backend, Connect, Tcp, exchange};
 use http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -86,21 +86,10 @@ impl Callee {
     async fn try_ask(&self, mut request: Request<Bytes>) -> Result<Answer, String> {
         let host = self.host.parse().map_err(|_| format!("`{}` is no host", self.host))?;
         request.headers_mut().insert(header::HOST, host);
-        let broken = |why: &dyn std::fmt::Display| format!("{} breaks off: {why}", self.at);
-        let (mut sender, connection) = self.handshake().await?;
-        let answer = async {
-            let sent = sender.send_request(request.map(Full::new)).await;
-            let (head, body) = sent.map_err(|why| broken(&why))?.into_parts();
-            let body = Limited::new(body, LONGEST);
-            #[expect(clippy::disallowed_methods, reason = "limited in the line above")]
-            let body = body.collect().await.map_err(|why| broken(&why))?.to_bytes();
-            Ok(Answer { status: head.status, headers: head.headers, body })
-        };
-        let (mut answer, mut connection) = (pin!(answer), pin!(connection));
-        tokio::select! {
-            answer = answer.as_mut() => answer,
-            _ = connection.as_mut() => answer.await,
-        }
+        let answer = exchange(self.connect().await?, request.map(Full::new), LONGEST).await;
+        let answer = answer.map_err(|why| format!("{} breaks off: {why}", self.at))?;
+        let (head, body) = answer.into_parts();
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     async fn handshake(

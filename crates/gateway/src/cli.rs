@@ -8,16 +8,18 @@ mod certs;
 mod check;
 mod doctor;
 mod explain;
+mod keys;
 mod live;
 mod sessions;
 mod webhooks;
 mod windows;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 pub(crate) use admin_client::ask_operator;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use gateway_config::Invalid;
+pub(crate) use live::describe as described;
 
 use crate::{run::take_over, upgrade::work_as_starter};
 
@@ -84,9 +86,15 @@ enum Command {
         json: bool,
     },
     /// Say how a running gateway is: n8n, certificates, policy, refusals.
+    ///
+    /// Exits with 1 if n8n is down or has no owner, or a certificate needs somebody.
     Status {
         #[command(flatten)]
         gateway: Running,
+        /// Say only whether the gateway itself serves, as a container's health check asks: exits with 0 if
+        /// it does, whatever becomes of n8n, and else with 1.
+        #[arg(long, conflicts_with = "json")]
+        healthy: bool,
         /// For machines.
         #[arg(long)]
         json: bool,
@@ -133,6 +141,11 @@ enum Command {
     Sessions {
         #[command(subcommand)]
         command: sessions::Sessions,
+    },
+    /// Say which of n8n's API keys are used and from where; what a key is called in the policy.
+    ApiKeys {
+        #[command(subcommand)]
+        command: keys::ApiKeys,
     },
     /// Say which attacks on n8n are known, and what is done about them.
     Attacks {
@@ -211,6 +224,12 @@ struct Running {
     token_file: Option<PathBuf>,
 }
 
+/// The commands and what they take; the documentation is made of it.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -252,10 +271,12 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Explain { policy, supposed, json } => {
             explain::explain(&policy.config, &supposed, json)
         }
-        Command::Status { gateway, json } => live::status(&gateway, json),
+        Command::Status { gateway, healthy: true, .. } => Ok(live::healthy(&gateway)),
+        Command::Status { gateway, healthy: false, json } => live::status(&gateway, json),
         Command::Reload { gateway, force, json } => live::reload(&gateway, force, json),
         Command::Bans { command } => bans::bans(command),
         Command::Sessions { command } => sessions::sessions(command),
+        Command::ApiKeys { command } => keys::api_keys(command),
         Command::Attacks { command } => attacks::attacks(command),
         Command::Certs { command } => certs::certs(command),
         Command::Open { opening } => windows::open(opening),
@@ -265,7 +286,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         Command::Doctor { policy, options } => doctor::doctor(&policy.config, options),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "n8n-gateway", &mut script);
+            clap_complete::generate(shell, &mut command_line(), "n8n-gateway", &mut script);
             say(&String::from_utf8_lossy(&script));
             Ok(Exit::Success)
         }
@@ -277,9 +298,9 @@ fn wait<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T>
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
-#[expect(clippy::print_stdout, reason = "what a command was asked for")]
+/// What a command was asked for. Whoever has read enough of it (`| head`) may go.
 fn say(text: &str) {
-    println!("{}", text.trim_end());
+    drop(writeln!(std::io::stdout().lock(), "{}", text.trim_end()));
 }
 
 #[expect(clippy::print_stderr, reason = "what a command has to complain about")]
@@ -293,6 +314,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 }

@@ -1,6 +1,7 @@
 //! Introduces the ledger to the layers and to the door: whatever remembers clients is asked here,
 //! with the policy and the time in hand, and what follows is said here.
 
+mod keys;
 mod limiters;
 mod own;
 mod passwords;
@@ -26,7 +27,8 @@ use gateway_config::Settings;
 use gateway_ledger::{Banned, Key, Ledger, Noted, Sqlite, Store, StoreError, net_of};
 use gateway_n8n::Surface;
 use gateway_policy::{
-    Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Pressure, Standing, Timestamp, Windows,
+    ApiKeys, Ban, Client, Count, Cut, Mode, Note, Offence, Policy, Pressure, Standing, Timestamp,
+    Windows,
 };
 use gateway_telemetry::{ConnectionCut, Offended, StateWriteFailed, Telemetry, Unbanned, WouldBan};
 use http::HeaderValue;
@@ -64,7 +66,7 @@ struct Inner {
     leaked: RwLock<Option<PathBuf>>,
     /// Whether n8n says that it has no owner.
     unclaimed: AtomicBool,
-    /// Who is let in for a time. They end with the process.
+    /// Who is let in for a time.
     windows: watch::Sender<Arc<Windows>>,
 }
 
@@ -114,6 +116,7 @@ impl Guard {
             windows: watch::Sender::default(),
         }));
         guard.has_changed();
+        guard.take_up_windows();
         Ok(guard)
     }
 
@@ -123,7 +126,10 @@ impl Guard {
         let store = self.0.store.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((store, loaded)) = store {
             let (now, telemetry) = (|| self.now(), self.0.telemetry.clone());
-            let restored = || self.has_changed();
+            let restored = || {
+                self.has_changed();
+                self.take_up_windows();
+            };
             self.0.ledger.keep(store, loaded, now, restored, telemetry, stop).await;
         }
     }
@@ -138,6 +144,7 @@ impl Guard {
     /// Waits until everything that was remembered so far is written, and tells whether it is.
     pub async fn settled(&self) -> bool {
         self.0.ledger.post_webhooks();
+        self.0.ledger.post_api_keys();
         self.0.ledger.settled().await
     }
 
@@ -152,6 +159,11 @@ impl Guard {
     /// How often the bans have changed, now and later.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
+    }
+
+    /// Who is near the edge of which limit, the fullest first.
+    pub(crate) fn edges(&self) -> Vec<gateway_ledger::Edge> {
+        self.0.limiters.edges()
     }
 
     /// What is going on.
@@ -172,7 +184,8 @@ impl Guard {
         let names = policy.accounts.second_factor.iter().flat_map(|it| &it.except);
         let excused = names.map(|name| self.0.ledger.key().account(name).0).collect();
         *self.0.excused.write().unwrap_or_else(PoisonError::into_inner) = excused;
-        for gone in self.0.limiters.adopt(&policy.limits) {
+        let of_keys = policy.accounts.api_keys.iter().flat_map(ApiKeys::limits);
+        for gone in self.0.limiters.adopt(policy.limits.iter().chain(of_keys)) {
             self.0.telemetry.metrics.forget_rate_limit(&gone);
         }
     }
@@ -229,6 +242,7 @@ impl Guard {
         metrics.ledger("offences", offences);
         metrics.ledger("webhooks", self.0.ledger.webhooks().len());
         metrics.ledger("messages", self.0.ledger.messages());
+        metrics.ledger("api_keys", self.0.ledger.api_keys().len());
         *self.0.own.write().unwrap_or_else(PoisonError::into_inner) = Own::look();
     }
 

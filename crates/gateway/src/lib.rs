@@ -21,6 +21,7 @@ mod identity;
 mod load;
 mod n8n_release;
 mod nftables;
+mod otlp;
 mod reload;
 mod resolve;
 mod run;

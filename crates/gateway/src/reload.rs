@@ -14,9 +14,11 @@ use gateway_certs::{Clock, Keeper, Keeping, Served, keep};
 use gateway_config::{Answers, Config, Invalid, Needs, Settings, World, load};
 use gateway_edge::Handshakes;
 use gateway_n8n::Release;
-use gateway_policy::{KnownAttack, Policy};
+use gateway_policy::{KnownAttack, Policy, Reaction};
 use gateway_proxy::{Backend, Rules, Upstream};
-use gateway_telemetry::{PolicyWarning, ReleaseFound, Reload, ReloadOutcome, Telemetry};
+use gateway_telemetry::{
+    HonestStopped, PolicyWarning, ReleaseFound, Reload, ReloadOutcome, Telemetry,
+};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -210,6 +212,12 @@ impl Reloader {
             before: self.release.map(|it| it.to_string()),
             open_to: policy.attacks.all().filter(open).count(),
         });
+        for (KnownAttack { entry, .. }, now) in policy.attacks.all() {
+            if now == Some(Reaction::Block) && !entry.told.is_empty() {
+                let (release, attack) = (release.to_string(), entry.id.to_string());
+                self.telemetry.say(&HonestStopped { release, attack, advice: entry.advice });
+            }
+        }
         self.release = Some(release);
         let upstreams = build::upstreams(&self.settings, &self.known_upstreams());
         let rules = build::rules(self.revision, &self.settings, policy, upstreams);

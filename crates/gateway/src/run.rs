@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Assembly, Reloader,
     acme::OwnListener,
-    admin::{self, Desk, Socket},
+    admin::{self, Desk, Names, Passes, Socket},
     audit::keep_auditing,
     claimed::watch_owner,
     confine::{Confinement, Grounds, Reach, confine},
@@ -33,6 +33,7 @@ use crate::{
     load::watch_memory,
     n8n_release::watch_release,
     nftables,
+    otlp::{Collector, Exporting},
     resolve::{keep_asking, look_up},
     runtimes::Runtimes,
     signals::{self, Signals},
@@ -109,6 +110,7 @@ fn begin(
         // The log lives as long as its guard does: until everything has been said.
         let mut guard = None;
         let mut opened = None;
+        let mut exporting = None;
         let telemetry = |fresh: &Settings| {
             if !fresh.needs_restart(&settings).is_empty() {
                 bail!("the policy changed while the gateway started");
@@ -118,7 +120,12 @@ fn begin(
             guard = Some(worker);
             hook_panics();
             let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
-            let telemetry = Telemetry::new(metrics, log);
+            let mut telemetry = Telemetry::new(metrics, log);
+            if let Some(named) = &fresh.log.otlp {
+                let (exported, exports) = telemetry.with_export();
+                exporting = Some((Collector::new(named)?, exports));
+                telemetry = exported;
+            }
             telemetry.say(&confinement.event());
             // Everything is fit; what comes next, two processes cannot have at once.
             predecessor.map_or(Ok(()), Predecessor::ready)?;
@@ -130,9 +137,11 @@ fn begin(
         let world = Box::new(reach.clone());
         let reloader = Reloader::begin(file, world, answers, Arc::clone(&clock), telemetry)?;
         let sockets = opened.context("no sockets")?;
+        let exporting = Exporting::begin(exporting, reloader.telemetry());
         let serving = || predecessor.map_or((), Predecessor::serving);
         let process = (confinement, reach, starters);
         let served = serve(reloader, clock, sockets, process, serving).await;
+        exporting.end().await;
         drop(guard);
         served
     })
@@ -273,9 +282,12 @@ fn attend(
     let (orders, to_do) = mpsc::channel(ORDERS);
     let (resolved, answers) = mpsc::channel(ORDERS);
     let (found, releases) = mpsc::channel(1);
-    let (token, local) = match &reloader.settings().listen.admin {
-        gateway_config::Admin::Tcp(address, token) => (token.clone(), address.ip().is_loopback()),
-        gateway_config::Admin::Unix(_) => (None, false),
+    let (token, names) = match &reloader.settings().listen.admin {
+        gateway_config::Admin::Tcp(address, token) => {
+            let local = address.ip().is_loopback();
+            (token.clone(), if local { Names::Local } else { Names::Any })
+        }
+        gateway_config::Admin::Unix(_) => (None, Names::Socket),
     };
     let rules = reloader.rules();
     let guard = reloader.guard().clone();
@@ -294,7 +306,8 @@ fn attend(
         guard,
         keeping,
         token,
-        local,
+        names,
+        passes: Passes::new(),
     };
     tasks.spawn(admin::serve(socket, desk, leave.clone(), tasks.clone()));
     let owner =

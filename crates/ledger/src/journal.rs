@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use gateway_policy::Fingerprint;
 use gateway_telemetry::{StateRecovered, StateWriteFailed, Telemetry};
 use ipnet::IpNet;
 use tokio::{
@@ -17,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Change, Ended, Store, StoreError};
+use crate::{Change, Ended, Message, Store, StoreError};
 
 /// How long to wait before a store that failed is tried again.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
@@ -40,6 +41,10 @@ enum Subject {
     Session(u64),
     Ended(Ended),
     Webhook(String),
+    Person(String),
+    ApiKey(Fingerprint),
+    Message(Message),
+    Window(u64),
 }
 
 impl Change {
@@ -53,6 +58,10 @@ impl Change {
                 | Self::Session(_, None)
                 | Self::Ended(_, None)
                 | Self::Webhook(_, None)
+                | Self::Person(_, None)
+                | Self::ApiKey(_, None)
+                | Self::Message(_, None)
+                | Self::Window(_, None)
         )
     }
 
@@ -64,6 +73,10 @@ impl Change {
             Self::Session(token, _) => Subject::Session(*token),
             Self::Ended(ended, _) => Subject::Ended(ended.clone()),
             Self::Webhook(path, _) => Subject::Webhook(path.clone()),
+            Self::Person(user, _) => Subject::Person(user.clone()),
+            Self::ApiKey(key, _) => Subject::ApiKey(*key),
+            Self::Window(id, _) => Subject::Window(*id),
+            Self::Message(message, _) => Subject::Message(message.clone()),
         }
     }
 }

@@ -7,7 +7,7 @@ use gateway_policy::{Client, Timestamp};
 use lru::LruCache;
 use tokio::time::Instant;
 
-use crate::Account;
+use crate::{Account, persons::Persons};
 
 /// How many clients are remembered at the most.
 pub(crate) const CLIENTS: usize = 10_000;
@@ -43,8 +43,8 @@ pub(crate) struct Known {
     senders: LruCache<IpAddr, Instant, RandomState>,
     /// How often each account's password was shown without its second factor, and when last.
     leaks: LruCache<u64, (u32, Instant), RandomState>,
-    /// The account that each of n8n's users has last signed in with.
-    users: LruCache<String, Account, RandomState>,
+    /// n8n's users.
+    pub(crate) persons: Persons,
 }
 
 impl Default for Known {
@@ -57,7 +57,7 @@ impl Default for Known {
             sessions,
             senders,
             leaks: LruCache::unbounded_with_hasher(RandomState::new()),
-            users: LruCache::unbounded_with_hasher(RandomState::new()),
+            persons: Persons::default(),
         }
     }
 }
@@ -147,19 +147,6 @@ impl Known {
             self.leaks.pop_lru();
         }
         count
-    }
-
-    /// Takes down that n8n calls the holder of `account` `user`.
-    pub(crate) fn is_user(&mut self, user: &str, account: Account) {
-        self.users.put(user.to_owned(), account);
-        if self.users.len() > CLIENTS {
-            self.users.pop_lru();
-        }
-    }
-
-    /// The account that `user` has last signed in with.
-    pub(crate) fn account_of(&self, user: &str) -> Option<Account> {
-        self.users.peek(user).copied()
     }
 
     /// Who has signed in since `then`.

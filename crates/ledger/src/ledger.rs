@@ -1,15 +1,18 @@
 //! Everything that is remembered of clients, and how it is asked for.
 //!
-//! Locks are taken in this order: offenders, sheet, known, sessions, inventory, journal.
+//! Locks are taken in this order: offenders, sheet, known, sessions, inventory, keys, replays, windows,
+//! journal.
 
 mod keeping;
+mod keys;
 mod people;
 mod sessions;
 mod webhooks;
+mod windows;
 
 use std::{
     cmp::Reverse,
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
     hash::RandomState,
     net::IpAddr,
@@ -20,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use gateway_policy::{Ban, Bans, Client, Count, Jail, Note, Offender, Timestamp, site_of};
+use gateway_policy::{Ban, Bans, Client, Count, Jail, Note, Offender, Timestamp, Window, site_of};
 use ipnet::IpNet;
 use lru::LruCache;
 use tokio::time::Instant;
@@ -29,6 +32,7 @@ use crate::{
     Banned, Change, Key,
     inventory::Inventory,
     journal::Journal,
+    keys::Keys,
     known::Known,
     offenders::{NOTES, OFFENDERS, Offenders},
     replays::Replays,
@@ -59,7 +63,9 @@ pub struct Ledger {
     /// When it was swept last, by both clocks.
     swept: Mutex<Option<(Timestamp, Instant)>>,
     inventory: Mutex<Inventory>,
+    keys: Mutex<Keys>,
     replays: Mutex<Replays>,
+    windows: Mutex<BTreeMap<u64, Window>>,
     journal: Journal,
 }
 
@@ -105,7 +111,9 @@ impl Ledger {
             turned_away: Mutex::new(LruCache::unbounded_with_hasher(RandomState::new())),
             swept: Mutex::default(),
             inventory: Mutex::default(),
+            keys: Mutex::default(),
             replays: Mutex::default(),
+            windows: Mutex::default(),
             journal: Journal::default(),
         }
     }
@@ -266,6 +274,18 @@ impl Ledger {
         ends.into_iter().filter_map(|(_, net)| self.sheet().get(net))
     }
 
+    /// The bans that end last, at most so many of them.
+    #[must_use]
+    pub fn last_bans(&self, most: usize) -> Vec<Arc<Banned>> {
+        let mut ends: Vec<_> = self.sheet().ends().collect();
+        if ends.len() > most {
+            ends.select_nth_unstable_by_key(most, |end| Reverse(*end));
+            ends.truncate(most);
+        }
+        ends.sort_unstable_by_key(|end| Reverse(*end));
+        ends.into_iter().filter_map(|(_, net)| self.sheet().get(net)).collect()
+    }
+
     /// How many bans each jail holds.
     #[must_use]
     pub fn in_jails(&self) -> Vec<(Jail, usize)> {
@@ -338,6 +358,7 @@ impl Ledger {
         drop(known);
         self.expire_messages(now);
         self.post_webhooks();
+        self.post_api_keys();
     }
 
     /// How many clients and how many offences are held.

@@ -10,7 +10,9 @@ use std::{
 };
 
 use gateway_policy::Quota;
-use governor::{RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos, state::StateStore};
+use governor::{
+    RateLimiter, clock, middleware::StateInformationMiddleware, nanos::Nanos, state::StateStore,
+};
 use lru::LruCache;
 use tokio::time::Instant;
 
@@ -30,7 +32,7 @@ pub struct Spent {
 /// One limit's budgets.
 pub struct Limiter {
     quota: Quota,
-    budgets: RateLimiter<u64, Coldest, Clock, NoOpMiddleware<Duration>>,
+    budgets: RateLimiter<u64, Coldest, Clock, StateInformationMiddleware>,
 }
 
 impl Limiter {
@@ -41,7 +43,8 @@ impl Limiter {
         let gcra = governor::Quota::with_period(quota.interval())
             .unwrap_or_else(|| governor::Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst);
-        let budgets = RateLimiter::new(gcra, Coldest::new(keys), Clock { start: Instant::now() });
+        let clock = Clock { start: Instant::now() };
+        let budgets = RateLimiter::new(gcra, Coldest::new(keys), clock);
         Self { quota, budgets }
     }
 
@@ -51,13 +54,14 @@ impl Limiter {
         self.quota
     }
 
-    /// Charges one request to the budget of `key`.
+    /// Charges one request to the budget of `key`, and tells how many more may be made at once.
     ///
     /// # Errors
     ///
     /// [`Spent`] if there is nothing left of it.
-    pub fn charge(&self, key: u64) -> Result<(), Spent> {
-        self.budgets.check_key(&key).map_err(|not_until| {
+    pub fn charge(&self, key: u64) -> Result<u32, Spent> {
+        let charged = self.budgets.check_key(&key);
+        charged.map(|state| state.remaining_burst_capacity()).map_err(|not_until| {
             let now = clock::Clock::now(self.budgets.clock());
             Spent { wait: not_until.wait_time_from(now) }
         })
@@ -169,12 +173,12 @@ mod tests {
     async fn a_budget_comes_back_with_time() {
         pause();
         let limiter = Limiter::new(quota(1, 60, 2), KEYS);
-        assert_eq!((limiter.charge(1), limiter.charge(1)), (Ok(()), Ok(())));
+        assert_eq!((limiter.charge(1), limiter.charge(1)), (Ok(1), Ok(0)));
         let spent = limiter.charge(1).unwrap_err();
         assert_eq!(spent.wait.as_secs(), 60);
-        assert_eq!(limiter.charge(2), Ok(()), "another key has its own");
+        assert_eq!(limiter.charge(2), Ok(1), "another key has its own");
         advance(Duration::from_secs(60)).await;
-        assert_eq!(limiter.charge(1), Ok(()));
+        assert_eq!(limiter.charge(1), Ok(0));
         assert!(limiter.charge(1).is_err());
     }
 

@@ -9,16 +9,10 @@ use std::{collections::BTreeMap, hash::RandomState, net::IpAddr, time::Duration}
 use gateway_policy::Timestamp;
 use lru::LruCache;
 
-use crate::{Account, Change};
+use crate::{Account, Change, Trail};
 
 /// How many sessions are remembered at the most.
 const SESSIONS: usize = 10_000;
-
-/// How many places one session is remembered at.
-const PLACES: usize = 8;
-
-/// How often it is taken down that a session is used.
-const OFTEN: Duration = Duration::from_mins(1);
 
 /// How long it is remembered that a user's sessions were ended: no cookie of n8n's lasts longer.
 const REMEMBERED: Duration = Duration::from_hours(24 * 366);
@@ -34,14 +28,10 @@ pub struct Sitting {
     pub line: u64,
     /// Since when they are signed in.
     pub began: Timestamp,
-    /// When it was used last, to the minute.
-    pub seen: Timestamp,
     /// When its cookie ends.
     pub ends: Timestamp,
-    /// From where it was used last.
-    pub address: IpAddr,
-    /// The networks that it was used in, the last one first.
-    pub places: Vec<String>,
+    /// Where it was used.
+    pub trail: Trail,
 }
 
 /// Sessions that the operator has ended.
@@ -111,18 +101,9 @@ impl Sessions {
         at: Timestamp,
     ) -> (Option<String>, Vec<Change>) {
         let Some(sitting) = self.sittings.get_mut(&token) else { return (None, Vec::new()) };
-        let other = place.filter(|place| !sitting.places.iter().any(|it| it == place));
-        let stale = at.since(sitting.seen) >= OFTEN || at < sitting.seen;
-        if other.is_none() && !stale {
-            return (None, Vec::new());
-        }
-        let before = other.and_then(|_| sitting.places.first().cloned());
-        if let Some(place) = other {
-            sitting.places.insert(0, place.to_owned());
-            sitting.places.truncate(PLACES);
-        }
-        (sitting.seen, sitting.address) = (at, address);
-        (before, vec![Change::Session(token, Some(sitting.clone()))])
+        let (before, changed) = sitting.trail.used(address, place, at);
+        let change = changed.then(|| Change::Session(token, Some(sitting.clone())));
+        (before, change.into_iter().collect())
     }
 
     /// Ends sessions, and tells how many of those that are known are among them.
@@ -187,7 +168,11 @@ impl Sessions {
             | Change::Ban(..)
             | Change::Past(..)
             | Change::Visitor(..)
-            | Change::Webhook(..) => Vec::new(),
+            | Change::Webhook(..)
+            | Change::Person(..)
+            | Change::ApiKey(..)
+            | Change::Message(..)
+            | Change::Window(..) => Vec::new(),
         }
     }
 }
@@ -202,10 +187,12 @@ mod tests {
             account: None,
             line,
             began: Timestamp(0),
-            seen: Timestamp(0),
             ends: Timestamp(1000),
-            address: IpAddr::from([192, 0, 2, 1]),
-            places: vec!["192.0.2.0/24".to_owned()],
+            trail: Trail::new(
+                IpAddr::from([192, 0, 2, 1]),
+                vec!["192.0.2.0/24".to_owned()],
+                Timestamp(0),
+            ),
         }
     }
 

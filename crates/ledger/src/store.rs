@@ -5,12 +5,12 @@ mod sqlite;
 
 use std::net::IpAddr;
 
-use gateway_policy::{Past, Timestamp};
+use gateway_policy::{Fingerprint, Past, Timestamp, Window};
 use ipnet::IpNet;
 
 pub use sqlite::Sqlite;
 
-use crate::{Banned, Ended, Sitting, Visitor, Webhook};
+use crate::{Banned, Ended, KnownKey, Message, Person, Sitting, Visitor, Webhook};
 
 /// What a store keeps, and what has changed in it: nothing stands for what is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub enum Change {
     Ended(Ended, Option<Timestamp>),
     /// A webhook that n8n has, by its path.
     Webhook(String, Option<Webhook>),
+    /// One of n8n's users, by its own id.
+    Person(String, Option<Person>),
+    /// An API key that n8n has taken.
+    ApiKey(Fingerprint, Option<KnownKey>),
+    /// A signed message that n8n took, and until when it is remembered.
+    Message(Message, Option<Timestamp>),
+    /// Somebody who is let in for a time, by the window's id.
+    Window(u64, Option<Window>),
 }
 
 /// What went wrong with a store.

@@ -16,20 +16,20 @@ pub struct AddressForm {
     field: &'static str,
     /// Whether it is a list of forms.
     list: bool,
+    /// Whether it is sent by whoever is to have the address, with the one that they have if they keep it.
+    own: bool,
 }
 
-const fn one(field: &'static str) -> AddressForm {
-    AddressForm { field, list: false }
-}
-
-const LIST: AddressForm = AddressForm { field: "email", list: true };
+const NEW: AddressForm = AddressForm { field: "email", list: false, own: false };
+const OWN: AddressForm = AddressForm { own: true, ..NEW };
+const LIST: AddressForm = AddressForm { list: true, ..NEW };
 
 static TABLE: [(Method, Surface, &str, AddressForm); 6] = [
-    (Method::POST, Surface::SignIn, "owner/setup", one("email")),
-    (Method::POST, Surface::SignIn, "forgot-password", one("email")),
+    (Method::POST, Surface::SignIn, "owner/setup", NEW),
+    (Method::POST, Surface::SignIn, "forgot-password", NEW),
     (Method::POST, Surface::Rest, "invitations", LIST),
-    (Method::PATCH, Surface::Rest, "me", one("email")),
-    (Method::POST, Surface::Rest, "change-email", one("email")),
+    (Method::PATCH, Surface::Rest, "me", OWN),
+    (Method::POST, Surface::Rest, "change-email", OWN),
     (Method::POST, Surface::PublicApi, "v1/users", LIST),
 ];
 
@@ -42,6 +42,12 @@ impl AddressForm {
             of == method && *surface == located.surface && tail.eq_ignore_ascii_case(path)
         };
         TABLE.iter().find(here).map(|(.., form)| form)
+    }
+
+    /// Whether it is sent by whoever is to have the address: a profile names the one that they have.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.own
     }
 
     /// The addresses that a form names, as n8n looks them up: trimmed, in lower case. n8n refuses
@@ -97,6 +103,7 @@ mod tests {
         for (line, kind, body, expected) in [
             ("POST /rest/owner/setup", JSON, r#"{"email":" A@b.C "}"#, found(&["a@b.c"])),
             ("POST /rest/forgot-password", FORM, "email=a%40b.c", found(&["a@b.c"])),
+            ("PATCH /rest/me", FORM, "email=a%40b.c", found(&["a@b.c"])),
             ("PATCH /rest/me", JSON, r#"{"email":"a@b.c"}"#, found(&["a@b.c"])),
             ("PATCH /rest/me", JSON, r#"{"firstName":"A"}"#, found(&[])),
             ("POST /rest/change-email", JSON, r#"{"email":"a@b.c"}"#, found(&["a@b.c"])),

@@ -136,6 +136,10 @@ pub fn telling(
     headers: &HeaderMap,
 ) -> Option<Telling> {
     let is_error = status.is_client_error() || status.is_server_error();
+    // A part could be cut anywhere, and its places are told in its head.
+    if status == StatusCode::PARTIAL_CONTENT {
+        return None;
+    }
     if author == Author::Editor && is_page(headers) && !is_error {
         return Some(Telling::Release);
     }
@@ -186,6 +190,18 @@ mod tests {
         ] {
             let path = path.split('?').next().unwrap();
             assert_eq!(Author::of(&surfaces.locate(path, false).unwrap()), author, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_page_is_not_rewritten() {
+        let headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("text/html"))]);
+        for (status, expected) in
+            [(StatusCode::OK, Some(Telling::Release)), (StatusCode::PARTIAL_CONTENT, None)]
+        {
+            let found = telling(Author::Editor, Surface::Editor, status, &headers);
+            assert_eq!(found, expected, "{status}");
         }
     }
 

@@ -11,7 +11,7 @@
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
-use crate::{Located, Surface, session};
+use crate::{Located, Surface, api_key::API_KEY, session};
 
 /// What a request tries to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,9 +129,6 @@ static TABLE: [Row; 8] = [
         account: None,
     },
 ];
-
-/// The header that carries an API key.
-const API_KEY: HeaderName = HeaderName::from_static("x-n8n-api-key");
 
 /// n8n's answer to an attempt.
 #[derive(Clone, Copy, Debug)]

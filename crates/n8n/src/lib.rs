@@ -9,6 +9,7 @@
 
 mod address;
 pub mod answer;
+mod api_key;
 pub mod attacks;
 mod attempt;
 pub mod audit;
@@ -25,6 +26,10 @@ mod surface;
 mod suspicion;
 
 pub use address::AddressForm;
+pub use api_key::{
+    KEY_FORBIDDEN, KEY_UNAUTHORIZED, MCP_SERVER, READING, RESOURCES, could_show_key, key_user,
+    only_reads, resource, shown_keys, took_key,
+};
 pub use attempt::{Answered, Attempt, Outcome, could_show_session};
 pub use classify::{Ambiguity, Located, Surfaces};
 pub use endpoints::{EndpointError, Endpoints, Root};

@@ -1,6 +1,7 @@
 //! What is asked of accounts and of their sessions.
 
 mod address;
+mod api_key;
 mod password;
 mod session;
 
@@ -12,6 +13,7 @@ use gateway_n8n::{
 
 pub use self::{
     address::AddressRule,
+    api_key::{ApiKeys, Charge, Fingerprint, KeyRule, ShownKey},
     password::{PasswordRule, Weakness, Weighed},
     session::{History, NewNetwork, SessionRule, Whereabouts},
 };
@@ -24,6 +26,8 @@ pub struct Accounts {
     pub second_factor: Option<SecondFactor>,
     /// How long a session may last, and from where it may be used.
     pub sessions: Option<SessionRule>,
+    /// What is asked of API keys.
+    pub api_keys: Option<ApiKeys>,
     /// Where addresses are, if networks are told apart by more than their addresses.
     pub whereabouts: Option<Arc<dyn Whereabouts>>,
     /// What a new password has to be.
@@ -54,6 +58,8 @@ pub struct Login<'q> {
     pub revoked: bool,
     /// What is remembered of it.
     pub history: Option<History>,
+    /// The API keys that the request shows, where somebody asks about them.
+    pub keys: &'q [ShownKey],
     /// What time it is.
     pub now: Timestamp,
 }
@@ -101,6 +107,16 @@ impl Accounts {
     #[must_use]
     pub fn follow_sessions(&self) -> bool {
         self.sessions.is_some()
+    }
+
+    /// What follows from the API keys that are shown: what their use is charged to.
+    pub(crate) fn judge_keys(
+        &self,
+        question: Question<'_>,
+        located: Located<'_>,
+        steps: &mut impl Steps,
+    ) -> Result<Vec<Charge>, Refusal> {
+        self.api_keys.as_ref().map_or(Ok(Vec::new()), |it| it.judge(question, located, steps))
     }
 
     /// The form that is sent, if it sets a password that has to be something.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gateway_n8n::{
-    Release, Surface,
+    Affected, Release, Surface,
     attacks::{Entry, Head, Likeness, Manner, Shape, manner, reads},
 };
 
@@ -99,6 +99,10 @@ pub struct Watched {
     pub reaction: Reaction,
     /// What is held against whoever sends such a request.
     pub offence: Option<Offence>,
+    /// Whether what is too large or too broken to be looked at is stopped for it: n8n reads no such thing,
+    /// and hands it to workflows as the bytes it is (`webhooks/webhook-helpers.js`, `parseRequestBody`). So
+    /// that is only where a flaw of n8n's is known to be behind it, or the operator says so.
+    pub strict: bool,
     entry: Arc<Entry>,
     shape: usize,
 }
@@ -138,11 +142,12 @@ impl Attacks {
         let mut watched: Vec<Vec<Watched>> = Surface::all().map(|_| Vec::new()).collect();
         for (at, KnownAttack { entry, mode, .. }) in (0..=u16::MAX).zip(&self.known) {
             let Some(reaction) = Reaction::of(*mode, entry, release) else { continue };
+            let strict = reaction == Reaction::Block && is_strict(*mode, entry, release);
             for (shape, looks) in entry.shapes.iter().enumerate() {
                 for surface in &looks.surfaces {
                     let offence = offence(*mode, reaction, entry, looks, *surface);
                     let (attack, entry) = (AttackId(at), Arc::clone(entry));
-                    let found = Watched { attack, reaction, offence, entry, shape };
+                    let found = Watched { attack, reaction, offence, strict, entry, shape };
                     if let Some(there) = watched.get_mut(*surface as usize) {
                         there.push(found);
                     }
@@ -253,6 +258,12 @@ impl Attacks {
         let found = format!("{}, {done}: {}", known.entry.id, known.entry.title);
         Step { asked: "attack", found, source: Some(known.source) }
     }
+}
+
+/// Whether the operator wants it stopped, or this release has the flaw, as far as anybody knows.
+fn is_strict(mode: AttackMode, entry: &Entry, release: Option<Release>) -> bool {
+    let open = |all: &Affected| release.is_none_or(|it| all.contains(it));
+    mode == AttackMode::Block || entry.affected.as_ref().is_some_and(open)
 }
 
 /// What is held against whoever sends such a request: nothing if it could be somebody's mistake, or

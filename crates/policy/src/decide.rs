@@ -85,7 +85,7 @@ pub struct Question<'q> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// What was asked: `host`, `path`, `client`, `deny`, `access`, `window`, `method`, `session`,
-    /// `password`, `address`, `body`, `webhook`, `attack`, `limit`, `upgrade`, `mode`.
+    /// `api key`, `password`, `address`, `body`, `webhook`, `attack`, `limit`, `upgrade`, `mode`.
     pub asked: &'static str,
     /// What was found.
     pub found: String,
@@ -171,6 +171,11 @@ impl Policy {
             Ok(consequence) => (consequence.under(self.mode), would),
             Err(refusal) => (Consequence::default(), would.or(Some(refusal))),
         };
+        let keys = self.accounts.judge_keys(question, located, steps);
+        let (charges, would) = match self.spare(keys, steps)? {
+            Ok(charges) => (charges, would),
+            Err(refusal) => (Vec::new(), would.or(Some(refusal))),
+        };
         let body = self.body(question, located, steps);
         let (body_limit, would) = match self.spare(body, steps)? {
             Ok(limit) => (limit, would),
@@ -200,6 +205,7 @@ impl Policy {
             upgrade,
             key,
             limits,
+            charges,
             path_key,
             attempt,
             session,

@@ -31,8 +31,8 @@ mod window;
 
 pub use access::{Access, Admission, Grant, Who};
 pub use accounts::{
-    Accounts, AddressRule, History, Login, NewNetwork, PasswordRule, SecondFactor, SessionRule,
-    Weakness, Weighed, Whereabouts,
+    Accounts, AddressRule, ApiKeys, Charge, Fingerprint, History, KeyRule, Login, NewNetwork,
+    PasswordRule, SecondFactor, SessionRule, ShownKey, Weakness, Weighed, Whereabouts,
 };
 pub use answers::AnswerRules;
 pub use attacks::{AttackId, AttackMode, Attacks, KnownAttack, Reaction, Suspected, Watched};
@@ -54,5 +54,5 @@ pub use patience::{Pace, Patience, Slow};
 pub use reason::{Level, Reason};
 pub use rules::{PathRules, Rule};
 pub use source::{Place, Source};
-pub use webhook::{Asked, Webhook, Webhooks};
+pub use webhook::{Arrival, Asked, Webhook, Webhooks};
 pub use window::{CannotOpen, LONGEST_WINDOW, MOST_WINDOWS, Window, Windows};

@@ -17,11 +17,13 @@ pub enum Per {
     Path,
     /// Everybody.
     All,
+    /// An API key, wherever it is used from: `accounts.api_keys`.
+    Key,
 }
 
 impl Per {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Client, Self::Account, Self::Path, Self::All];
+    pub const ALL: [Self; 5] = [Self::Client, Self::Account, Self::Path, Self::All, Self::Key];
 
     /// Its name in the policy, in metrics and in logs.
     #[must_use]
@@ -31,6 +33,7 @@ impl Per {
             Self::Account => "account",
             Self::Path => "path",
             Self::All => "all",
+            Self::Key => "key",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The table of reasons: every way a request can be refused, and nothing else of it.
 
-use gateway_n8n::{Audience, MFA_REQUIRED, Surface, UNAUTHORIZED};
+use gateway_n8n::{Audience, KEY_FORBIDDEN, KEY_UNAUTHORIZED, MFA_REQUIRED, Surface, UNAUTHORIZED};
 use http::StatusCode;
 
 use crate::Offence;
@@ -75,6 +75,12 @@ pub enum Reason {
     SessionEnded,
     /// The session is used from another network than before.
     SessionElsewhere,
+    /// The API key is used from where it may not be.
+    ApiKeyNetwork,
+    /// The API key is used from another network than before.
+    ApiKeyElsewhere,
+    /// The API key may not do that.
+    ApiKeyScope,
     /// A known attack on n8n.
     Attack,
     /// A body in which an attack could be hidden from the gateway and not from n8n.
@@ -91,6 +97,8 @@ pub enum Reason {
     Credentials,
     /// The call of a webhook that was taken before.
     Replayed,
+    /// The call of a webhook that n8n is about to answer on another connection.
+    UnderWay,
 }
 
 /// How loud a refusal is in the log.
@@ -136,7 +144,7 @@ const fn row(
 const NOTHING: &str = "There is nothing here.";
 
 #[rustfmt::skip]
-static TABLE: [Row; 41] = [
+static TABLE: [Row; 45] = [
     row(Reason::BadHost, "bad_host", StatusCode::BAD_REQUEST, Level::Info, Held::Everywhere(Offence::Malformed), "The request names no valid host."),
     row(Reason::UnknownHost, "unknown_host", StatusCode::MISDIRECTED_REQUEST, Level::Info, Held::Nothing, "This host is not served here."),
     row(Reason::HostMismatch, "host_mismatch", StatusCode::MISDIRECTED_REQUEST, Level::Warn, Held::Nothing, "The connection was made for another host."),
@@ -170,6 +178,11 @@ static TABLE: [Row; 41] = [
     row(Reason::ForeignAddress, "foreign_address", StatusCode::BAD_REQUEST, Level::Warn, Held::Nothing, "This address cannot be used here."),
     row(Reason::SessionEnded, "session_ended", StatusCode::UNAUTHORIZED, Level::Info, Held::Nothing, "Sign in again."),
     row(Reason::SessionElsewhere, "session_elsewhere", StatusCode::UNAUTHORIZED, Level::Warn, Held::Nothing, "Sign in again."),
+    // As n8n refuses a wrong key: whoever has stolen one does not learn that it is good.
+    row(Reason::ApiKeyNetwork, "api_key_network", StatusCode::UNAUTHORIZED, Level::Warn, Held::Nothing, "This key is not taken."),
+    row(Reason::ApiKeyElsewhere, "api_key_elsewhere", StatusCode::UNAUTHORIZED, Level::Warn, Held::Nothing, "This key is not taken."),
+    // As n8n refuses a key without the scope, so that its clients understand it.
+    row(Reason::ApiKeyScope, "api_key_scope", StatusCode::FORBIDDEN, Level::Info, Held::Nothing, "This key may not do that."),
     // What is held against whom depends on the attack.
     row(Reason::Attack, "attack", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "The request looks like a known attack and was stopped."),
     row(Reason::UnreadableBody, "unreadable_body", StatusCode::BAD_REQUEST, Level::Info, Held::Nothing, "The body can be read in more than one way."),
@@ -179,6 +192,7 @@ static TABLE: [Row; 41] = [
     row(Reason::Signature, "signature", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "The signature is missing, wrong or too old."),
     row(Reason::Credentials, "credentials", StatusCode::UNAUTHORIZED, Level::Warn, Held::Nothing, "A token or a password is needed here."),
     row(Reason::Replayed, "replayed", StatusCode::FORBIDDEN, Level::Warn, Held::Nothing, "This message was taken before."),
+    row(Reason::UnderWay, "under_way", StatusCode::SERVICE_UNAVAILABLE, Level::Info, Held::Nothing, "This message is being taken right now. Try again in a moment."),
 ];
 
 impl Reason {
@@ -234,6 +248,8 @@ impl Reason {
     pub fn as_n8n(self) -> Option<&'static str> {
         match self {
             Self::NoSecondFactor => Some(MFA_REQUIRED),
+            Self::ApiKeyNetwork | Self::ApiKeyElsewhere => Some(KEY_UNAUTHORIZED),
+            Self::ApiKeyScope => Some(KEY_FORBIDDEN),
             Self::BadSession | Self::SessionEnded | Self::SessionElsewhere => Some(UNAUTHORIZED),
             _ => None,
         }

@@ -29,7 +29,7 @@ pub struct PathRules<T> {
     below: Vec<Rule<T>>,
 }
 
-/// A segment that another reader would compare otherwise than n8n does.
+/// A path that another reader would compare otherwise than n8n does, or that could be two webhooks'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Encoded;
 
@@ -78,12 +78,21 @@ impl<T> PathRules<T> {
             Tail::Secret => percent_decode_str(tail).decode_utf8_lossy(),
             Tail::Plain => Cow::Borrowed(tail),
         };
+        let mut found = None;
         for rule in &self.below {
             if is_below(kind, &rule.path, &tail)? {
-                return Ok(rule);
+                // Found in another order, it must not take away what a rule has for this very path.
+                return if found.is_none() || !rule.path.contains('/') {
+                    Ok(found.unwrap_or(rule))
+                } else {
+                    Err(Encoded)
+                };
+            }
+            if found.is_none() && kind == Tail::Secret && is_below_dynamic(&rule.path, &tail) {
+                found = Some(rule);
             }
         }
-        Ok(&self.root)
+        Ok(found.unwrap_or(&self.root))
     }
 }
 
@@ -99,9 +108,6 @@ pub(crate) fn path_key(surface: Surface, tail: &str) -> String {
 }
 
 fn is_below(kind: Tail, path: &str, tail: &str) -> Result<bool, Encoded> {
-    if kind == Tail::Secret && is_below_dynamic(path, tail) {
-        return Ok(true);
-    }
     let mut segments = tail.split('/');
     for wanted in path.split('/') {
         let Some(segment) = segments.next() else { return Ok(false) };
@@ -126,12 +132,24 @@ fn is_below(kind: Tail, path: &str, tail: &str) -> Result<bool, Encoded> {
 /// Whether `tail` could be the webhook of `path` if that is a dynamic one: its first segment is the
 /// webhook's own id, and n8n looks for the others in any order among those of the request
 /// (`webhooks/webhook.service.js`, `pickMatchingTemplate`).
+///
+/// The editor makes ids that are UUIDs; whoever imports a workflow may have written any. Such a path is
+/// told by what stands for its parameters: one without any could be a webhook's of that very path, and
+/// what has its segments in another order another webhook.
 fn is_below_dynamic(path: &str, tail: &str) -> bool {
+    // One slash at its end is not n8n's concern; what is between two of them is an empty parameter.
+    let tail = tail.strip_suffix('/').unwrap_or(tail);
     let (mut wanted, mut given) = (path.split('/'), tail.split('/'));
     let (id, asked) = (wanted.next().unwrap_or_default(), given.next().unwrap_or_default());
-    let is_id = |it: &str| it.len() == 36 && it.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    let wanted: Vec<&str> = wanted.collect();
     let given: Vec<&str> = given.collect();
-    is_id(id) && id == asked && wanted.filter(|it| *it != ANY).all(|it| given.contains(&it))
+    let is_uuid = id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    // n8n wants as many segments as its template has; what is below a rule has more.
+    let is_dynamic = is_uuid || (wanted.contains(&ANY) && given.len() >= wanted.len());
+    id != ANY
+        && id == asked
+        && is_dynamic
+        && wanted.iter().filter(|it| **it != ANY).all(|it| given.contains(it))
 }
 
 #[cfg(test)]
@@ -179,6 +197,48 @@ mod tests {
             assert_eq!(found.map(|rule| rule.value), Ok(value), "{rest}");
         }
         assert_eq!(find(Surface::Webhook, "b/a"), Ok(0), "a static one is its own path alone");
+    }
+
+    #[test]
+    fn so_is_one_whose_id_somebody_has_made_up() {
+        let mut rules = PathRules::new(0, Source::Default);
+        rules.insert("my-hook/user/*", 1, Source::Default);
+        rules.insert("my-hook/user/*/of/*", 2, Source::Default);
+        for (tail, value) in [
+            ("my-hook/user/5", 1),
+            ("my-hook/5/user", 1),
+            ("my-hook/5%2Fuser", 1),
+            ("my-hook/5/6/user/7", 1),
+            ("my-hook/of/5/6/user", 2),
+            ("my-hook/user", 0),
+            ("my-hook/5/order", 0),
+            ("my-hook/%2Fuser", 1),
+            ("my-hook/user//", 1),
+            ("my-hook/user/", 0),
+            ("other/5/user", 0),
+        ] {
+            let found = rules.find(Surface::Webhook, tail).map(|rule| rule.value);
+            assert_eq!(found, Ok(value), "{tail}");
+        }
+    }
+
+    #[test]
+    fn another_order_takes_no_path_from_its_own_rule() {
+        let mut rules = PathRules::new(0, Source::Default);
+        rules.insert("hooks/public/*", 1, Source::Default);
+        rules.insert("hooks/internal", 2, Source::Default);
+        rules.insert("hooks", 3, Source::Default);
+        for (tail, value) in [
+            ("hooks/public/5", Ok(1)),
+            ("hooks/public/internal", Ok(1)),
+            ("hooks/5/public", Ok(1)),
+            ("hooks/internal/5", Ok(2)),
+            ("hooks/internal/public", Err(Encoded)),
+            ("hooks/5", Ok(3)),
+        ] {
+            let found = rules.find(Surface::Webhook, tail).map(|rule| rule.value);
+            assert_eq!(found, value, "{tail}");
+        }
     }
 
     #[test]

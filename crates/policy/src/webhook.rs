@@ -39,6 +39,30 @@ pub struct Asked {
     pub once: Option<Duration>,
 }
 
+/// What is known of a signed message that comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was not taken yet.
+    First,
+    /// n8n has it, and has not answered yet.
+    UnderWay,
+    /// It was taken before.
+    Again,
+}
+
+impl Arrival {
+    /// Why it is refused, if it is. What is under way may come to nothing, so that its sender is to try
+    /// again: providers do so after 503, and take 4xx for the last word.
+    #[must_use]
+    pub fn refused(self) -> Option<Reason> {
+        match self {
+            Self::First => None,
+            Self::UnderWay => Some(Reason::UnderWay),
+            Self::Again => Some(Reason::Replayed),
+        }
+    }
+}
+
 impl Webhook {
     /// What the head of a call is refused for.
     #[must_use]

@@ -16,7 +16,14 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Exchange, Fault, layers::inspect::attack::Watch, upstream::Lease};
+use crate::{
+    Exchange, Fault,
+    layers::{
+        budget::{is_dry, would_refuse},
+        inspect::attack::Watch,
+    },
+    upstream::Lease,
+};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +70,8 @@ pin_project! {
     pub struct Guarded<B> {
         #[pin]
         body: B,
+        // What was read of it already, and comes first.
+        ahead: Option<Bytes>,
         left: u64,
         wait: Wait,
         watch: Option<Watch>,
@@ -72,7 +81,13 @@ pin_project! {
 
 impl<B> Guarded<B> {
     pub(crate) fn new(body: B, limit: u64, pace: Pace, exchange: Arc<Exchange>) -> Self {
-        Self { body, left: limit, wait: Wait::new(pace), watch: None, exchange }
+        let (ahead, watch) = (None, None);
+        Self { body, ahead, left: limit, wait: Wait::new(pace), watch, exchange }
+    }
+
+    /// Gives back what was read of it: it comes first.
+    pub(crate) fn give_back(&mut self, read: Bytes) {
+        self.ahead = Some(read).filter(|it| !it.is_empty());
     }
 
     /// The same, looked through as it passes.
@@ -125,6 +140,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let mut this = self.project();
+        if let Some(ahead) = this.ahead.take() {
+            return Poll::Ready(Some(Ok(Frame::data(ahead))));
+        }
         let cut = |reason| {
             this.exchange.cut(reason);
             Poll::Ready(Some(Err(Cut::Refused(reason))))
@@ -144,10 +162,15 @@ where
             let Ok(data) = data else { continue };
             this.wait.moved(data.len());
             let length = data.len().try_into().unwrap_or(u64::MAX);
-            let Some(left) = this.left.checked_sub(length) else {
-                return cut(Reason::BodyTooLarge);
+            *this.left = match this.left.checked_sub(length) {
+                Some(left) => left,
+                None if is_dry(&this.exchange.rules) => {
+                    would_refuse(this.exchange, Reason::BodyTooLarge, None);
+                    // It is told once.
+                    u64::MAX
+                }
+                None => return cut(Reason::BodyTooLarge),
             };
-            *this.left = left;
             this.exchange.receive(data.len());
             if let Some(watch) = this.watch
                 && let Err(reason) = watch.see(&data, this.exchange)
@@ -159,11 +182,19 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && self.ahead.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.body.size_hint();
+        let Some(ahead) = &self.ahead else { return rest };
+        let ahead = ahead.len().try_into().unwrap_or(u64::MAX);
+        let mut all = SizeHint::new();
+        all.set_lower(rest.lower().saturating_add(ahead));
+        if let Some(upper) = rest.upper() {
+            all.set_upper(upper.saturating_add(ahead));
+        }
+        all
     }
 }
 

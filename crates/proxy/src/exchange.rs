@@ -6,19 +6,19 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
 use gateway_n8n::{Attempt, Surface, redact};
-use gateway_policy::{Client, Connection, Offence, Permit, Reason};
-use gateway_telemetry::{AccessRecord, Telemetry, UpstreamFault};
+use gateway_policy::{Client, Connection, Offence, Permit, Reason, Source};
+use gateway_telemetry::{AccessRecord, RefusedFor, Telemetry, UpstreamFault};
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
-use crate::{Case, Fault, Message, Rules, failure::chain, signed::Signed};
+use crate::{Case, Fault, Rules, failure::chain, keys::Keys, signed::Signed};
 
 /// One request and its answer. When the last holder lets go, which is when both bodies have ended
 /// or the tunnel has, the access record is written.
@@ -47,8 +47,12 @@ pub struct Exchange {
     device: OnceLock<HeaderValue>,
     /// The session that is shown, where it was looked at.
     signed: OnceLock<Signed>,
-    /// That it showed what its webhook asks for, and the message that it then is.
-    proven: OnceLock<Option<Message>>,
+    /// The API keys that are shown, where they were looked at.
+    keys: OnceLock<Keys>,
+    /// Why it would be refused if this were no dry run.
+    spared: OnceLock<Box<RefusedFor>>,
+    /// That it showed what its webhook asks for.
+    proven: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +67,8 @@ struct Facts {
     status: Option<StatusCode>,
     n8n: Option<(StatusCode, Duration)>,
     reason: Option<&'static str>,
+    /// That it was refused, and by which line of the policy.
+    refused: Option<(Reason, Option<Source>)>,
     cut: Option<Reason>,
     /// What the client is asked for, if it is refused for want of it.
     challenge: Option<&'static str>,
@@ -152,7 +158,9 @@ impl Exchange {
             facts: Mutex::default(),
             device: OnceLock::new(),
             signed: OnceLock::new(),
-            proven: OnceLock::new(),
+            keys: OnceLock::new(),
+            spared: OnceLock::new(),
+            proven: AtomicBool::new(false),
         })
     }
 
@@ -218,20 +226,22 @@ impl Exchange {
         self.signed.get()
     }
 
-    /// Takes down that it showed what its webhook asks for, and which message it is, if it may not
-    /// come again.
-    pub(crate) fn proved(&self, message: Option<Message>) {
-        drop(self.proven.set(message));
+    pub(crate) fn shows_keys(&self, keys: Keys) {
+        drop(self.keys.set(keys));
+    }
+
+    pub(crate) fn keys(&self) -> Option<&Keys> {
+        self.keys.get()
+    }
+
+    /// Takes down that it showed what its webhook asks for.
+    pub(crate) fn proved(&self) {
+        self.proven.store(true, Ordering::Relaxed);
     }
 
     /// Whether it showed what its webhook asks for.
     pub(crate) fn is_proven(&self) -> bool {
-        self.proven.get().is_some()
-    }
-
-    /// The message that it is, if it may not come again.
-    pub(crate) fn message(&self) -> Option<&Message> {
-        self.proven.get()?.as_ref()
+        self.proven.load(Ordering::Relaxed)
     }
 
     /// Takes down what it is asked for in place of an answer.
@@ -291,6 +301,27 @@ impl Exchange {
 
     pub(crate) fn failed(&self, reason: &'static str) {
         self.facts().reason = Some(reason);
+    }
+
+    /// Takes down why it is refused, and by which line of the policy.
+    pub(crate) fn refused(&self, reason: Reason, source: Option<Source>) {
+        let mut facts = self.facts();
+        (facts.reason, facts.refused) = (Some(reason.name()), Some((reason, source)));
+    }
+
+    /// Takes down why it would be refused if this were no dry run; the first reason is kept.
+    pub(crate) fn spared(&self, reason: Reason, rule: Option<String>) {
+        let why = RefusedFor { reason: reason.name(), rule, dry_run: true };
+        drop(self.spared.set(Box::new(why)));
+    }
+
+    /// Why it was refused, or would have been.
+    fn refused_for(&self, facts: &Facts) -> Option<RefusedFor> {
+        let Some((reason, source)) = facts.refused else {
+            return self.spared.get().map(|it| RefusedFor::clone(it));
+        };
+        let rule = source.map(|source| source.to_string());
+        Some(RefusedFor { reason: reason.name(), rule, dry_run: false })
     }
 
     /// Takes down and says what broke between the gateway and n8n.
@@ -388,7 +419,7 @@ impl Drop for Exchange {
         let (facts, duration) = (*self.facts(), self.started.elapsed());
         let (surface, status) = (facts.surface.map(Surface::name), facts.status());
         self.telemetry.metrics.request(surface, self.method_told(), status, duration);
-        self.telemetry.record(|| self.record(facts, duration));
+        self.telemetry.record(self.refused_for(&facts), || self.record(facts, duration));
     }
 }
 

@@ -8,6 +8,7 @@
 mod body;
 mod exchange;
 mod failure;
+mod keys;
 mod layers;
 mod page;
 mod rules;
@@ -25,5 +26,7 @@ pub use layers::{Arrival, Permitted, challenge::Challenges, device};
 pub use rules::{AtOnce, Live, Rules, Timeouts};
 pub use serve::Serve;
 pub use stack::{Means, redirects, stack};
-pub use upstream::{Backend, CircuitState, Connect, Tcp, Upstream, Upstreams, fetch, probe};
+pub use upstream::{
+    Backend, CircuitState, Connect, Tcp, Upstream, Upstreams, exchange, fetch, probe,
+};
 pub use warden::{Called, Case, Message, Recalled, Warden, Whose};

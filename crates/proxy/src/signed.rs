@@ -36,6 +36,6 @@ impl Signed {
             Recalled::default()
         };
         let excused = warden.is_excused(&claims.user);
-        Login { session: Some(&self.session), excused, revoked, history, now }
+        Login { session: Some(&self.session), excused, revoked, history, keys: &[], now }
     }
 }

@@ -2,6 +2,7 @@
 
 mod circuit;
 mod connect;
+mod exchange;
 mod fetch;
 mod framing;
 mod health;
@@ -34,6 +35,7 @@ pub(crate) use self::pool::{Lease, Pool};
 pub use self::{
     circuit::CircuitState,
     connect::{Connect, Tcp},
+    exchange::exchange,
     fetch::fetch,
     health::probe,
 };

@@ -4,7 +4,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use gateway_n8n::{Attempt, Claims, Outcome, Surface};
-use gateway_policy::{Client, History, Limit, Offence, Reason, Timestamp, Weighed, Windows};
+use gateway_policy::{
+    Arrival, Client, Fingerprint, History, Limit, Offence, Reason, ShownKey, Timestamp, Weighed,
+    Windows,
+};
 use http::{HeaderValue, Method, StatusCode};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -60,6 +63,8 @@ pub enum Whose<'w> {
     Known(Option<u64>, u64),
     /// A path's.
     Path(&'w str),
+    /// An API key's.
+    Key(Fingerprint),
     /// Everybody's.
     All,
 }
@@ -148,12 +153,12 @@ pub trait Warden: Clone + Send + Sync + 'static {
     fn session_used(&self, token: u64, claims: &Claims, took: bool, case: &Case, rules: &Rules);
 
     /// Takes down a session that n8n gives: to somebody who signs in, or in place of the one
-    /// `before`.
+    /// `before`, with what that one says.
     fn session_given(
         &self,
         token: u64,
         claims: &Claims,
-        before: Option<u64>,
+        before: Option<(u64, &Claims)>,
         case: &Case,
         rules: &Rules,
     );
@@ -164,6 +169,22 @@ pub trait Warden: Clone + Send + Sync + 'static {
     /// Whether the address that n8n's `user` has last signed in with is excused from a second
     /// factor.
     fn is_excused(&self, user: &str) -> bool;
+
+    /// What an API key is called by.
+    fn fingerprint(&self, key: &[u8]) -> Fingerprint;
+
+    /// What is remembered of an API key that `client` shows, if n8n has taken it before.
+    fn recalls_key(&self, key: Fingerprint, client: Client, rules: &Rules) -> Option<History>;
+
+    /// Takes down that n8n has answered somebody with an API key, and whether that shows that it `took`
+    /// it.
+    fn key_used(&self, key: &ShownKey, took: bool, case: &Case, rules: &Rules);
+
+    /// Says that an API key was refused because of where it is used.
+    fn key_refused(&self, key: &ShownKey, case: &Case, rules: &Rules);
+
+    /// Whether n8n's `user` has last signed in with `account`.
+    fn has_account(&self, user: &str, account: u64) -> bool;
 
     /// How often bans have changed, now and later.
     fn bans(&self) -> watch::Receiver<u64>;
@@ -177,10 +198,14 @@ pub trait Warden: Clone + Send + Sync + 'static {
     /// Who is let in for a time, now and later.
     fn windows(&self) -> watch::Receiver<Arc<Windows>>;
 
-    /// Remembers a signed message for so long, and tells whether it is there for the first time.
-    fn is_first(&self, message: &Message, once: Duration) -> bool;
+    /// Takes down that a signed message is under way to n8n, unless it is or was taken before. One of
+    /// `took` and `not_taken` follows.
+    fn arrives(&self, message: &Message) -> Arrival;
 
-    /// Forgets a signed message that n8n did not take.
+    /// Remembers for so long that n8n took a signed message.
+    fn took(&self, message: &Message, once: Duration);
+
+    /// Forgets a signed message that n8n did not take, or has not answered.
     fn not_taken(&self, message: &Message);
 
     /// Takes down that n8n has answered the call of a webhook.

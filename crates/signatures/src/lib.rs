@@ -10,6 +10,7 @@ mod proof;
 mod provider;
 mod scheme;
 mod signed;
+mod twilio;
 
 pub use proof::{Message, Proof, Proven, Secret, Unfit, Unproven};
 pub use provider::Provider;

@@ -3,23 +3,27 @@
 mod attack;
 mod audit;
 mod certificates;
+mod export;
 mod guard;
+mod keys;
 mod process;
 mod sessions;
 mod webhooks;
 
 use std::net::IpAddr;
 
-pub use attack::{AttackFound, AttackOutcome, ReleaseFound};
+pub use attack::{AttackFound, AttackOutcome, HonestStopped, ReleaseFound};
 pub use audit::Audited;
 pub use certificates::{
     CertificateFailed, CertificateIssued, CertificateLoaded, CertificateNotServed,
     CertificateOrdered, CertificateRevoked, CertificateSetAside, CertificateTemporary,
 };
+pub use export::{ExportFailed, ExportRecovered};
 pub use guard::{
     Banned, ConnectionCut, MemoryPressure, NftablesFailed, Offended, PasswordLeaked, SignInFailed,
     SignInSucceeded, StateRecovered, StateWriteFailed, Unbanned, WouldBan, WouldRefuse,
 };
+pub use keys::{ApiKeyForgotten, ApiKeyMoved};
 pub use process::{
     Claimed, Confined, HandedOver, LeakedPasswordsUnread, OutOfReach, Unclaimed, UpgradeFailed,
 };
@@ -29,7 +33,7 @@ pub use webhooks::{WebhookRefused, WindowClosed, WindowOpened};
 use gateway_policy::Reason;
 use serde::Serialize;
 
-use crate::{Fail2ban, Level, Metrics, names::event};
+use crate::{Fail2ban, Level, Metrics, Recent, names::event};
 
 /// Something that happened.
 pub trait Event: Serialize {
@@ -43,6 +47,9 @@ pub trait Event: Serialize {
 
     /// Counts it.
     fn count(&self, _metrics: &Metrics) {}
+
+    /// Keeps it for whoever looks, if it is what an operator looks for.
+    fn keep(&self, _recent: &Recent) {}
 
     /// What fail2ban would say of it.
     fn fail2ban(&self) -> Option<Fail2ban> {

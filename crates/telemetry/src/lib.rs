@@ -5,18 +5,22 @@
 #![forbid(unsafe_code)]
 
 mod event;
+mod export;
 mod fail2ban;
 mod log;
 mod metrics;
 pub mod names;
+mod otlp;
+mod recent;
 mod record;
 
 use std::{path::PathBuf, sync::Arc};
 
 pub use event::{
-    AttackFound, AttackOutcome, Audited, Banned, CertificateFailed, CertificateIssued,
-    CertificateLoaded, CertificateNotServed, CertificateOrdered, CertificateRevoked,
-    CertificateSetAside, CertificateTemporary, Claimed, Confined, ConnectionCut, Event, HandedOver,
+    ApiKeyForgotten, ApiKeyMoved, AttackFound, AttackOutcome, Audited, Banned, CertificateFailed,
+    CertificateIssued, CertificateLoaded, CertificateNotServed, CertificateOrdered,
+    CertificateRevoked, CertificateSetAside, CertificateTemporary, Claimed, Confined,
+    ConnectionCut, Event, ExportFailed, ExportRecovered, HandedOver, HonestStopped,
     LeakedPasswordsUnread, MemoryPressure, NameNotResolved, NftablesFailed, Offended, OutOfReach,
     Panicked, PasswordLeaked, PolicyWarning, Refused, ReleaseFound, Reload, ReloadOutcome,
     SessionMoved, SessionsEnded, SignInFailed, SignInSucceeded, Started, StateRecovered,
@@ -24,10 +28,13 @@ pub use event::{
     UpstreamDown, UpstreamFault, UpstreamUp, WebhookRefused, WindowClosed, WindowOpened, WouldBan,
     WouldRefuse,
 };
+pub use export::{Batch, Exports};
 pub use fail2ban::Fail2ban;
 use fail2ban::Fail2banLog;
 pub use log::{Format, Level, Log, LogGuard};
 pub use metrics::{ConnectionKind, Metrics, Open};
+pub use otlp::{Speaker, export_request, rejected};
+pub use recent::{Recent, Refusal, RefusedFor, Ring, SignIn, SignInFailure};
 pub use record::AccessRecord;
 
 /// Where everything that is said goes.
@@ -35,6 +42,8 @@ pub use record::AccessRecord;
 pub struct Telemetry {
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What happened lately.
+    pub recent: Arc<Recent>,
     log: Log,
     fail2ban: Option<Fail2banLog>,
 }
@@ -49,7 +58,7 @@ impl Telemetry {
     /// Says things to `log` and counts them.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, log: Log) -> Self {
-        Self { metrics, log, fail2ban: None }
+        Self { metrics, recent: Arc::default(), log, fail2ban: None }
     }
 
     /// The same, and bans and offences go to `file` as well, in fail2ban's own words.
@@ -58,9 +67,18 @@ impl Telemetry {
         Self { fail2ban: Some(Fail2banLog::open(file)), ..self }
     }
 
+    /// The same, and every line goes to whoever reads the other end of this as well, as one object
+    /// of JSON.
+    #[must_use]
+    pub fn with_export(self) -> (Self, Exports) {
+        let (export, exports) = export::queue(self.metrics.export_dropped());
+        (Self { log: self.log.with_export(export), ..self }, exports)
+    }
+
     /// Says that something happened: one line, and what it counts.
     pub fn say<E: Event>(&self, event: &E) {
         event.count(&self.metrics);
+        event.keep(&self.recent);
         self.log.line(event.level(), E::NAME, event);
         if let Some(fail2ban) = &self.fail2ban
             && let Some(line) = event.fail2ban()
@@ -69,10 +87,23 @@ impl Telemetry {
         }
     }
 
-    /// Writes the record of one request, if such records are written.
-    pub fn record<'r>(&self, record: impl FnOnce() -> AccessRecord<'r>) {
-        if self.log.takes(Level::Info) {
-            self.log.line(Level::Info, names::event::ACCESS, &record());
+    /// Writes the record of one request, if such records are written. One that was refused is kept for
+    /// whoever looks, written or not.
+    pub fn record<'r>(
+        &self,
+        refused: Option<RefusedFor>,
+        record: impl FnOnce() -> AccessRecord<'r>,
+    ) {
+        let written = self.log.takes(Level::Info);
+        if !written && refused.is_none() {
+            return;
+        }
+        let record = record();
+        if written {
+            self.log.line(Level::Info, names::event::ACCESS, &record);
+        }
+        if let Some(why) = refused {
+            self.recent.refusals.push(Refusal::of(record, why));
         }
     }
 

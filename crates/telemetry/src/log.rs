@@ -16,6 +16,8 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
+use crate::export::Export;
+
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -55,6 +57,7 @@ pub struct Log {
     sink: Sink,
     format: Format,
     level: Level,
+    export: Option<Export>,
 }
 
 #[derive(Clone)]
@@ -84,14 +87,23 @@ impl Log {
         let (writer, worker) = builder.finish(BufWriter::new(std::io::stdout()));
         let counter = writer.error_counter();
         diagnostics(format, level, writer.clone());
-        (Self { sink: Sink::Queue(writer, counter), format, level }, LogGuard { _worker: worker })
+        (
+            Self { sink: Sink::Queue(writer, counter), format, level, export: None },
+            LogGuard { _worker: worker },
+        )
     }
 
     /// Lines to memory, for tests.
     #[must_use]
     pub fn memory(level: Level) -> (Self, Arc<Mutex<Vec<u8>>>) {
         let lines = Arc::default();
-        (Self { sink: Sink::Memory(Arc::clone(&lines)), format: Format::Json, level }, lines)
+        let sink = Sink::Memory(Arc::clone(&lines));
+        (Self { sink, format: Format::Json, level, export: None }, lines)
+    }
+
+    /// The same, and each line goes to `export` as well.
+    pub(crate) fn with_export(self, export: Export) -> Self {
+        Self { export: Some(export), ..self }
     }
 
     pub(crate) fn dropped(&self) -> u64 {
@@ -111,13 +123,18 @@ impl Log {
             return;
         }
         let line = Line { timestamp: now(), level: level.name(), event, fields };
+        let json = || {
+            let mut text = Vec::with_capacity(USUAL_LENGTH);
+            serde_json::to_writer(&mut text, &line).ok().map(|()| text)
+        };
         let written = match self.format {
-            Format::Json => {
-                let mut text = Vec::with_capacity(USUAL_LENGTH);
-                serde_json::to_writer(&mut text, &line).ok().map(|()| text)
-            }
+            Format::Json => json(),
             Format::Text => serde_json::to_value(&line).ok().map(|line| text(&line).into_bytes()),
         };
+        if let Some(export) = &self.export {
+            let again = if self.format == Format::Json { written.clone() } else { json() };
+            again.into_iter().for_each(|line| export.send(line));
+        }
         let Some(mut line) = written else { return };
         line.push(b'\n');
         match &self.sink {

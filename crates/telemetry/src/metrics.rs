@@ -2,6 +2,7 @@
 
 mod audit;
 mod certificates;
+mod export;
 mod guard;
 
 use std::{
@@ -92,6 +93,7 @@ pub struct Metrics {
     log_lines_dropped: IntCounter,
     tasks_alive: IntGauge,
     audited: audit::Audited,
+    export: export::Exported,
     guard: guard::Guarded,
 }
 
@@ -158,6 +160,7 @@ impl Metrics {
             log_lines_dropped: counter(&registry, metric::LOG_LINES_DROPPED)?,
             tasks_alive: gauge(&registry, metric::TASKS_ALIVE)?,
             audited: audit::Audited::new(&registry)?,
+            export: export::Exported::new(&registry)?,
             guard: guard::Guarded::new(&registry)?,
             registry,
         };

@@ -1,6 +1,8 @@
 //! The table of names: every metric, every label, every event. A name is spelled here and nowhere
 //! else.
 
+pub mod attribute;
+
 /// Metrics: name and help.
 pub mod metric {
     /// A metric's name and what it tells.
@@ -145,6 +147,21 @@ pub mod metric {
         "Attempts to sign in that n8n has answered, by outcome: succeeded, failed, \
          second_factor_missing, second_factor_failed.",
     );
+    /// Counter by outcome.
+    pub const API_KEY_MOVES: Name = (
+        "gateway_api_key_moves_total",
+        "Uses of an API key in another network than before, by outcome: told, refused.",
+    );
+    /// Counter.
+    pub const PASSWORDS_LEAKED: Name = (
+        "gateway_passwords_leaked_total",
+        "How often a right password was shown again and again without its second factor.",
+    );
+    /// Gauge.
+    pub const MEMORY_PRESSURE: Name = (
+        "gateway_memory_pressure",
+        "Whether there is enough memory (0), little (1) or next to none (2).",
+    );
     /// Counter.
     pub const STATE_WRITE_FAILURES: Name = (
         "gateway_state_write_failures_total",
@@ -163,7 +180,8 @@ pub mod metric {
     /// Gauge by kind.
     pub const LEDGER_KEYS: Name = (
         "gateway_ledger_keys",
-        "What is remembered of clients now, by kind: limits, offenders, offences, webhooks, messages.",
+        "What is remembered of clients now, by kind: limits, offenders, offences, webhooks, messages, \
+         api_keys.",
     );
     /// Gauge by level.
     pub const AUDIT_FINDINGS: Name = (
@@ -180,6 +198,17 @@ pub mod metric {
     pub const AUDIT_TIMESTAMP: Name = (
         "gateway_audit_timestamp_seconds",
         "When n8n's installation was looked at last, in seconds since 1970; 0 if it was not.",
+    );
+    /// Counter by outcome.
+    pub const OTLP_RECORDS: Name = (
+        "gateway_otlp_records_total",
+        "Log records for the OpenTelemetry collector, by outcome: sent, queue_full, refused, unsent. \
+         No series unless the policy has `log.otlp`.",
+    );
+    /// Counter.
+    pub const OTLP_FAILURES: Name = (
+        "gateway_otlp_failures_total",
+        "Attempts to reach the OpenTelemetry collector that failed. They are made again.",
     );
     /// Gauge by version.
     pub const BUILD_INFO: Name = ("gateway_build_info", "The version that runs.");
@@ -259,6 +288,10 @@ pub mod event {
     pub const N8N_CLAIMED: &str = "n8n_claimed";
     /// A session is used in another network than before.
     pub const SESSION_MOVED: &str = "session_moved";
+    /// An API key is used in another network than before.
+    pub const API_KEY_NEW_NETWORK: &str = "api_key_new_network";
+    /// The operator has an API key forgotten.
+    pub const API_KEY_FORGOTTEN: &str = "api_key_forgotten";
     /// The operator has ended sessions.
     pub const SESSIONS_ENDED: &str = "sessions_ended";
     /// Another process has taken over.
@@ -311,6 +344,8 @@ pub mod event {
     pub const ATTACK: &str = "attack";
     /// n8n is of another release than before.
     pub const N8N_RELEASE: &str = "n8n_release";
+    /// n8n's release has a flaw that honest requests can look like: they are stopped as well.
+    pub const HONEST_STOPPED: &str = "honest_stopped";
     /// Something is held against a client.
     pub const OFFENCE: &str = "offence";
     /// A client is banned.
@@ -323,6 +358,10 @@ pub mod event {
     pub const STATE_WRITE_FAILED: &str = "state_write_failed";
     /// It can again.
     pub const STATE_RECOVERED: &str = "state_recovered";
+    /// The OpenTelemetry collector takes nothing.
+    pub const EXPORT_FAILED: &str = "export_failed";
+    /// It does again.
+    pub const EXPORT_RECOVERED: &str = "export_recovered";
     /// nftables could not be told.
     pub const NFTABLES_FAILED: &str = "nftables_failed";
     /// n8n's installation was looked at.

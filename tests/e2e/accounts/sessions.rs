@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway_certs::{Clock, SystemClock};
 use gateway_ledger::Ended;
-use gateway_testkit::{Gateway, POLICY, token_of};
+use gateway_testkit::{Gateway, POLICY, Step, token_of};
 use serde_json::{Value, json};
 use tokio::time::advance;
 
@@ -97,6 +97,52 @@ async fn a_session_that_moves_is_told_or_has_to_be_made_again() {
     assert_eq!(asks(&gateway, FAR, &kept).await, 200);
     let would = gateway.log().into_iter().find(|it| it["event"] == "would_refuse").unwrap();
     assert_eq!(would["reason"], "session_elsewhere");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_signed_in_in_two_places_is_at_home_in_both() {
+    let gateway = start("accounts: { sessions: { new_network: refuse } }");
+    let name = "jwt-two@example.com";
+    let signs_in = async |from: &str| {
+        let mut client = gateway.client(from).await;
+        let form = json!({ "emailOrLdapLoginId": name, "password": "right" }).to_string();
+        let lines = "POST /rest/login\ncontent-type: application/json";
+        assert_eq!(client.ask_with(lines, form).await.status, 200);
+    };
+    let kept = format!("cookie: n8n-auth={}", token_of(name, false, 1));
+    signs_in(TEAM).await;
+    assert_eq!(asks(&gateway, FAR, &kept).await, 401, "nobody has signed in there");
+    signs_in(FAR).await;
+    for from in [FAR, TEAM, NEAR, FAR] {
+        assert_eq!(asks(&gateway, from, &kept).await, 200, "{from}");
+    }
+    // The operator ends all: where somebody has signed in counts for nothing any more.
+    assert_eq!(gateway.guard().end_sessions(&Ended::All, "me", "stolen"), 1);
+    advance(2 * MINUTE).await;
+    let again = token_of(name, false, SystemClock.now() + 100);
+    let again = format!("cookie: n8n-auth={again}");
+    assert_eq!(asks(&gateway, FAR, &again).await, 200);
+    assert_eq!(asks(&gateway, TEAM, &again).await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_goes_on_from_one_that_nobody_remembers() {
+    let gateway = start("accounts: { sessions: { max_age: 2h } }");
+    let (hour, now) = (3600, SystemClock.now());
+    let old = format!("cookie: n8n-auth={}", token_of("long", true, now - hour));
+    let new = token_of("long", true, now);
+    // n8n gives another cookie where its answer does not show whether it took the one before.
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nset-cookie: n8n-auth={new}; Path=/\r\nconnection: close\r\n\
+         content-length: 0\r\n\r\n"
+    );
+    gateway.n8n.set_script(Some(vec![Step::Request, Step::Say(answer.into())]));
+    assert_eq!(gateway.ask(TEAM, &format!("GET /rest/a/b/c\n{old}")).await.status, 200);
+    gateway.n8n.set_script(None);
+    let new = format!("cookie: n8n-auth={new}");
+    assert_eq!(asks(&gateway, TEAM, &new).await, 200);
+    advance(61 * MINUTE).await;
+    assert_eq!(asks(&gateway, TEAM, &new).await, 401, "its user has signed in two hours ago");
 }
 
 #[tokio::test(start_paused = true)]

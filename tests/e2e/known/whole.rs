@@ -1,9 +1,11 @@
 //! The whole gateway: each example with its own entry alone in force, and what the policy, n8n's
 //! release and what cannot be read make of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write};
 
 use aws_lc_rs::hmac;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use gateway_testkit::{Example, Gateway, Response};
 use serde_json::Value;
 
@@ -87,7 +89,25 @@ async fn what_n8n_is_open_to_depends_on_its_release() {
     gateway.n8n_is("2.42.6");
     assert_eq!(save(&gateway).await, 200, "mended");
     assert_eq!(found(&gateway, "CVE-2026-119408", "reported"), 2);
-    gateway.reload(&policy("{ entries: { CVE-2026-119408: block } }"));
+    let log = gateway.log();
+    let said: Vec<_> = log.iter().filter(|it| it["event"] == "honest_stopped").collect();
+    assert_eq!(said.len(), 1, "once, for the release that has the flaw");
+    assert_eq!(
+        (&said[0]["attack"], &said[0]["level"]),
+        (&"CVE-2026-119408".into(), &"WARN".into())
+    );
+    let way_out = "entries: { CVE-2026-119408: report }";
+    assert!(said[0]["advice"].as_str().unwrap().contains(way_out), "{}", said[0]);
+    let blocked = |it: &&Value| it["event"] == "attack" && it["outcome"] == "blocked";
+    let blocked = log.iter().find(blocked).unwrap();
+    assert!(blocked["advice"].as_str().unwrap().contains(way_out), "{blocked}");
+    let refused = {
+        gateway.reload(&policy("{ entries: { CVE-2026-119408: block } }"));
+        json(&gateway, "POST /rest/workflows", workflow).await
+    };
+    let told: Value = serde_json::from_str(&refused.body).unwrap();
+    assert_eq!(told["code"], 403, "as n8n says it, so that its editor shows it");
+    assert!(told["message"].as_str().unwrap().contains(way_out), "{told}");
     assert_eq!(save(&gateway).await, 403, "the policy says so");
     gateway.n8n_is("2.40.7");
     gateway.reload(&policy("{ max_body: 1MiB }"));
@@ -224,4 +244,45 @@ async fn a_form_that_is_read_whole_for_its_signature_is_looked_through() {
         let mut client = gateway.client(STRANGER).await;
         assert_eq!(client.ask_with(&head, body).await.status.as_u16(), status, "{name}");
     }
+}
+
+/// What n8n does not read it gives to workflows as the bytes it is: JSON of any size, XML of any form.
+#[tokio::test]
+async fn what_n8n_does_not_read_is_refused_only_where_a_flaw_is() {
+    let mut gateway = Gateway::start(&policy("{ max_body: 4KiB }")).unwrap();
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(5000));
+    let cases = [("application/json", long.as_str(), 413), ("text/xml", "<a><b></a>", 400)];
+    let deep = "[".repeat(300);
+    for (release, stops) in [(None, true), (Some("2.10.0"), true), (Some("2.40.7"), false)] {
+        if let Some(release) = release {
+            gateway.n8n_is(release);
+        }
+        for (kind, body, refused) in cases {
+            let lines = format!("POST /webhook/x\ncontent-type: {kind}");
+            let answer = gateway.client(STRANGER).await.ask_with(&lines, body.to_owned()).await;
+            let expected = if stops { refused } else { 200 };
+            assert_eq!(answer.status, expected, "{release:?} {kind}");
+        }
+        // What n8n reads and the gateway does not stays outside.
+        assert_eq!(json(&gateway, "POST /webhook/x", &deep).await.status, 400, "{release:?}");
+        assert_eq!(json(&gateway, "POST /webhook/x", r#"{"__proto__":1}"#).await.status, 403);
+    }
+}
+
+/// A small body can be packed so that it is as large as any: such bodies wait for their turns.
+#[tokio::test]
+async fn what_is_packed_small_is_read_a_few_at_a_time() {
+    let gateway = Gateway::start(&policy("{ mode: block }")).unwrap();
+    let mut zip = GzEncoder::new(Vec::new(), Compression::best());
+    zip.write_all(format!("{{\"a\":\"{}\"}}", "x".repeat(15 << 20)).as_bytes()).unwrap();
+    let packed = Bytes::from(zip.finish().unwrap());
+    assert!(packed.len() < 32 << 10);
+    let lines = "POST /webhook/x\ncontent-type: application/json\ncontent-encoding: gzip";
+    let send = async |n: u8| {
+        let mut client = gateway.client(&format!("203.0.113.{n}")).await;
+        client.ask_with(lines, packed.clone()).await.status.as_u16()
+    };
+    let all = futures_util::future::join_all((0..8).map(send)).await;
+    assert!(all.iter().all(|it| [200, 503].contains(it)), "{all:?}");
+    assert!(all.contains(&200), "{all:?}");
 }

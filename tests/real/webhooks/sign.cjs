@@ -56,6 +56,16 @@ async function main() {
   insist('twilio', twilio.validateRequest(secret, voice, url, form));
   add('twilio', { 'x-twilio-signature': voice }, '/webhook/twilio?foo=1&bar=2',
     new URLSearchParams(form).toString(), { 'content-type': 'application/x-www-form-urlencoded' });
+  // What Twilio has signed in other spellings its library takes as well.
+  const query = "?q=it's&foo=1&q=x+y";
+  const spelled = [`:443/webhook/twilio${query}`, '/webhook/twilio?q=it%27s&foo=1&q=x+y',
+    "/webhook/twilio?q=it's&q=x%20y&foo=1"];
+  for (const it of spelled) {
+    const signature = twilio.getExpectedTwilioSignature(secret, `${origin}${it}`, form);
+    insist('twilio', twilio.validateRequest(secret, signature, `${origin}/webhook/twilio${query}`, form));
+    add('twilio', { 'x-twilio-signature': signature }, `/webhook/twilio${query}`,
+      new URLSearchParams(form).toString(), { 'content-type': 'application/x-www-form-urlencoded' });
+  }
   const path = `/webhook/twilio?foo=1&bodySHA256=${twilio.getExpectedBodyHash(body)}`;
   const message = twilio.getExpectedTwilioSignature(secret, `${origin}${path}`, {});
   insist('twilio', twilio.validateRequestWithBody(secret, message, `${origin}${path}`, body));

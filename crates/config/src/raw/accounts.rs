@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::{Grant, Switch};
 use crate::{
-    at::{At, OneOrMany},
-    text::{Day, Span},
+    at::{At, Keyed, OneOrMany},
+    text::{Day, Rate, Span},
 };
 
 /// What is asked of n8n's accounts, beyond what n8n itself asks.
@@ -14,11 +14,14 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct Accounts {
     /// `true`: whoever signs in without a second factor may do nothing but set one up, where n8n's
-    /// editor leads them. API keys are not asked for one. Default `false`.
+    /// editor leads them. API keys are not asked for one (`api_keys`). Default `false`.
     pub(crate) require_mfa: Option<At<Switch<SecondFactor>>>,
     /// How long a session may last, and from where it may be used. Without this section none is
     /// remembered, so that `n8n-gateway sessions` has nothing to list or end.
     pub(crate) sessions: Option<At<Sessions>>,
+    /// What is asked of n8n's API keys: at the public API, and at the instance's MCP server. Without this
+    /// section none is remembered, so that `n8n-gateway api-keys list` has nothing to list.
+    pub(crate) api_keys: Option<At<ApiKeys>>,
     /// What a new password has to be, besides n8n's own rule (8 to 64 characters, a number, an
     /// upper-case letter). Whoever chooses a weaker one reads why in n8n's form.
     pub(crate) password: Option<At<Password>>,
@@ -32,7 +35,8 @@ pub(crate) struct Accounts {
     pub(crate) password_reset: Option<At<OneOrMany<Grant>>>,
     /// The addresses that an account may have, with `*` for anything: `"*@example.com"`. Looked at
     /// wherever one is named: by the owner's set-up, an invitation, a change, a mail that resets a
-    /// password. Default: any.
+    /// password. Who has another one keeps it in their profile, once they have signed in with it through this
+    /// gateway; for such mails it has to stand here. Default: any.
     pub(crate) allowed_emails: Option<At<OneOrMany<String>>>,
 }
 
@@ -51,6 +55,53 @@ pub(crate) struct Sessions {
     /// A MaxMind file with autonomous systems or countries, by which networks are told apart.
     /// Default: by the first 24 bits of an IPv4 address, 48 of IPv6.
     pub(crate) database: Option<At<String>>,
+}
+
+/// What is asked of n8n's API keys.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiKeys {
+    /// The networks that they may be used from. Default: whoever may call the surface.
+    pub(crate) networks: Option<At<OneOrMany<String>>>,
+    /// `true`: they may change nothing. Of the MCP server nothing is left then: any tool may be called.
+    /// Default `false`.
+    pub(crate) read_only: Option<At<bool>>,
+    /// The resources that they may ask for: the first segments below `/api/v1`, such as `workflows`, and
+    /// `mcp-server`. Default: all.
+    pub(crate) resources: Option<At<OneOrMany<String>>>,
+    /// How often each may be used: `60/min`, `5/s`. Default: as often as `rate_limits` lets its client.
+    pub(crate) rate: Option<At<Rate>>,
+    /// How many uses at once. Default: the rate's own number.
+    #[schemars(range(min = 1))]
+    pub(crate) burst: Option<At<u32>>,
+    /// What becomes of one that is used from another network: `allow`, `report` (the default: an
+    /// event), or `refuse`, until `n8n-gateway api-keys forget`.
+    pub(crate) new_network: Option<At<NewNetwork>>,
+    /// A MaxMind file with autonomous systems or countries, by which networks are told apart, unless
+    /// `sessions` names one. Default: by the first 24 bits of an IPv4 address, 48 of IPv6.
+    pub(crate) database: Option<At<String>>,
+    /// What is asked of single keys: by fingerprint (`sha256:…`, as `n8n-gateway api-keys fingerprint`
+    /// says it), in place of what is asked of all; or of a user's (`user:…`, n8n's own id), besides.
+    pub(crate) keys: Option<At<Keyed<ApiKey>>>,
+}
+
+/// What is asked of one API key, or of a user's. What is not said of one key is as for all.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiKey {
+    /// The networks that it may be used from.
+    pub(crate) networks: Option<At<OneOrMany<String>>>,
+    /// Whether it may change nothing.
+    pub(crate) read_only: Option<At<bool>>,
+    /// The resources that it may ask for.
+    pub(crate) resources: Option<At<OneOrMany<String>>>,
+    /// How often it may be used; `off` for as often as it likes.
+    pub(crate) rate: Option<At<Rate>>,
+    /// How many uses at once. Default: the rate's own number.
+    #[schemars(range(min = 1))]
+    pub(crate) burst: Option<At<u32>>,
+    /// What becomes of it if it is used from another network.
+    pub(crate) new_network: Option<At<NewNetwork>>,
 }
 
 /// What becomes of a session that is used from another network.

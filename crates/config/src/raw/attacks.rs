@@ -20,9 +20,10 @@ pub(crate) struct Attacks {
     pub(crate) mode: Option<At<AttackMode>>,
     /// Another mode for single entries, by their ids (`n8n-gateway attacks list`).
     pub(crate) entries: Option<At<Keyed<AttackMode>>>,
-    /// The largest body that is read to look for attacks; a larger one is refused (413). Files of
-    /// forms are looked through as they pass, whatever their size. Default `16MiB`, as n8n's
-    /// `N8N_PAYLOAD_SIZE_MAX`.
+    /// The largest body that is read to look for attacks: not less than n8n's own
+    /// `N8N_PAYLOAD_SIZE_MAX`. A larger one is refused (413) where n8n's release has a flaw that could
+    /// be in it or an entry is set to `block`, and passes elsewhere. Files of forms are looked through
+    /// as they pass, whatever their size. Default `16MiB`, as n8n's.
     pub(crate) max_body: Option<At<Size>>,
     /// Entries of your own, by a name: lower case, digits and `-`.
     pub(crate) own: Option<At<Keyed<OwnAttack>>>,

@@ -181,7 +181,8 @@ fn url_host<'u>(url: &'u str, place: Place, session: &Session<'_>) -> Option<&'u
     host
 }
 
-fn root_of(
+/// The certificates at a path of the policy, and where they are.
+pub(crate) fn root_of(
     root: At<String>,
     needs: &mut Needs,
     session: &Session<'_>,

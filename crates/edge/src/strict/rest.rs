@@ -75,19 +75,24 @@ impl<IO: AsyncRead + Unpin> Strict<IO> {
     fn poll_awake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         // On the stack: a connection that rests keeps nothing for it.
         let mut scratch = [0; FIRST_READ];
-        let mut read = ReadBuf::new(&mut scratch);
-        if Pin::new(&mut self.io).poll_read(cx, &mut read)?.is_pending() {
-            ready!(self.poll_late(cx));
-            self.fate.cut(Cut::Idle);
-            return Poll::Ready(Ok(false));
+        loop {
+            let mut read = ReadBuf::new(&mut scratch);
+            if Pin::new(&mut self.io).poll_read(cx, &mut read)?.is_pending() {
+                ready!(self.poll_late(cx));
+                self.fate.cut(Cut::Idle);
+                return Poll::Ready(Ok(false));
+            }
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(false));
+            }
+            self.held.extend_from_slice(read.filled());
+            // An empty line begins nothing and buys no time. A second one is for `look` to refuse.
+            if self.held != b"\r\n" {
+                self.rests = false;
+                self.look();
+                return Poll::Ready(Ok(true));
+            }
         }
-        if read.filled().is_empty() {
-            return Poll::Ready(Ok(false));
-        }
-        self.rests = false;
-        self.held.extend_from_slice(read.filled());
-        self.look();
-        Poll::Ready(Ok(true))
     }
 }
 
@@ -217,6 +222,20 @@ mod tests {
         let took = before.elapsed();
         let second = Duration::from_secs(1);
         assert!(took < BOUNDS.idle && took > BOUNDS.idle - 3 * second, "{took:?}");
+        assert_eq!(fate.was(), Some(Cut::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_line_buys_no_time() {
+        let (mut client, mut rested, fate) = rested().await;
+        let before = Instant::now();
+        let sends = async {
+            sleep(BOUNDS.idle / 2).await;
+            client.write_all(b"\r\n").await.unwrap();
+        };
+        let (awake, ()) = tokio::join!(rested.awake(), sends);
+        assert!(!awake.unwrap());
+        assert!(before.elapsed() < BOUNDS.idle, "{:?}", before.elapsed());
         assert_eq!(fate.was(), Some(Cut::Idle));
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct AttackView {
     /// `auto`, `report`, `block` or `off`, and the line that says so.
     pub(crate) mode: String,
     pub(crate) rule: String,
-    /// What is done about it now: `block`, `report` or `off`; `none` if no request tells of it.
+    /// What is done about it now: `block`, `report` or `off`; `advice` if no request tells of it.
     pub(crate) now: String,
     /// How many requests have looked like it since the gateway started.
     pub(crate) hits: u64,
@@ -48,7 +48,7 @@ pub(super) fn list(policy: &Policy, metrics: &Metrics) -> AttacksView {
             mode: mode(known.mode).to_owned(),
             rule: known.source.to_string(),
             now: match now {
-                _ if entry.shapes.is_empty() => "none",
+                _ if entry.shapes.is_empty() => "advice",
                 Some(reaction) => reaction.name(),
                 None => "off",
             }

@@ -157,6 +157,11 @@ pub(crate) fn list(guard: &Guard) -> Vec<BanView> {
     guard.ledger().bans().map(|banned| view(&banned)).collect()
 }
 
+/// The bans that end last, at most so many of them.
+pub(super) fn last(guard: &Guard, most: usize) -> Vec<BanView> {
+    guard.ledger().last_bans(most).iter().map(|banned| view(banned)).collect()
+}
+
 /// Why whoever `asked` names is banned: by an address, a network or a request's id.
 pub(crate) fn why(guard: &Guard, policy: &Policy, asked: &str) -> Result<Why, Complaint> {
     let now = guard.now();

@@ -41,7 +41,7 @@ pub(crate) struct SessionsDone {
 }
 
 /// Every session, the one that was used last first; of cookies that followed each other the last.
-fn list(guard: &Guard) -> Vec<SessionView> {
+pub(super) fn list(guard: &Guard) -> Vec<SessionView> {
     let mut lines = BTreeSet::new();
     let all = guard.ledger().all_sessions().into_iter();
     all.filter(|(_, it)| lines.insert(it.line))
@@ -50,9 +50,9 @@ fn list(guard: &Guard) -> Vec<SessionView> {
             user: it.user,
             account: it.account.map(|it| it.to_string()),
             since: it.began.0,
-            seen: it.seen.0,
-            address: it.address.to_string(),
-            places: it.places,
+            seen: it.trail.seen.0,
+            address: it.trail.address.to_string(),
+            places: it.trail.places,
         })
         .collect()
 }

@@ -85,7 +85,7 @@ fn listed<'c>(title: &str, rows: impl Iterator<Item = (&'c Check, String)>) -> S
 }
 
 /// Text that is no markup, whatever is in it.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for it in printable(text).chars() {
         match it {

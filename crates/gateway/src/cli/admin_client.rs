@@ -1,21 +1,20 @@
 //! Asking a running gateway.
 
-use std::{path::PathBuf, pin::pin};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use gateway_config::{Answers, Secret, System, load};
+use gateway_config::{Answers, OPERATORS_SOCKET, Secret, System, load};
+use gateway_proxy::exchange;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
 };
 use zeroize::Zeroizing;
 
-use super::Running;
+use super::{Running, complain};
 use crate::audit::Operator;
 
 /// No answer of the admin listener is longer.
@@ -23,8 +22,15 @@ const LONGEST: usize = 1 << 30;
 
 fn operator(gateway: &Running) -> anyhow::Result<Operator> {
     let Some(admin) = &gateway.admin else {
-        let config = load(&gateway.config, &System, &Answers::new())?;
-        return Ok(Operator::of(&config.settings.listen.admin));
+        return match load(&gateway.config, &System, &Answers::new()) {
+            Ok(config) => Ok(Operator::of(&config.settings.listen.admin)),
+            // A policy with a mistake changes nothing of the gateway that runs: it can be asked.
+            Err(why) if Path::new(OPERATORS_SOCKET).exists() => {
+                complain(&format!("{why}\nthe gateway that runs is asked all the same"));
+                Ok(Operator::Unix(OPERATORS_SOCKET.into()))
+            }
+            Err(why) => Err(why.into()),
+        };
     };
     if let Some(path) = admin.strip_prefix("unix:") {
         return Ok(Operator::Unix(path.into()));
@@ -74,26 +80,14 @@ async fn over(
     (method, path, body): (Method, &str, Bytes),
     token: Option<&Secret>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
     }
     let request = request.body(Full::new(body))?;
-    let answer = async {
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        let body = Limited::new(body, LONGEST);
-        #[expect(clippy::disallowed_methods, reason = "limited in the line above")]
-        let body = body.collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
-        anyhow::Ok((head.status, body))
-    };
-    let (mut answer, mut connection) = (pin!(answer), pin!(connection));
-    let (status, body) = tokio::select! {
-        answer = answer.as_mut() => answer?,
-        _ = connection.as_mut() => answer.await?,
-    };
-    if status == StatusCode::UNAUTHORIZED {
+    let (head, body) = exchange(io, request, LONGEST).await?.into_parts();
+    if head.status == StatusCode::UNAUTHORIZED {
         bail!("the admin listener wants a token: name the policy with --config, or --token-file");
     }
-    Ok((status, body))
+    Ok((head.status, body))
 }

@@ -65,7 +65,7 @@ fn lines(view: &AttacksView) -> String {
             None => "-",
         };
         lines.push(format!("{id:<21}{now:<8}{open:<6}{hits:>6}  {title}"));
-        if open == "yes" && now != "block" && !it.advice.is_empty() {
+        if open == "yes" && !it.advice.is_empty() {
             lines.push(format!("{:<21}{}", "", it.advice));
         }
     }

@@ -3,9 +3,10 @@
 use std::{net::IpAddr, path::Path};
 
 use anyhow::{Context, bail};
+use gateway_certs::{Clock, SystemClock};
 use gateway_config::{System, load};
-use gateway_n8n::Release;
-use gateway_policy::{Login, Policy, Question, Shown, Step};
+use gateway_n8n::{Claims, Release, Session};
+use gateway_policy::{Fingerprint, Login, Policy, Question, Shown, ShownKey, Step, Timestamp};
 use http::{Request, Uri, header, request, uri::Authority};
 use serde_json::json;
 
@@ -29,13 +30,50 @@ pub(super) struct Supposed {
     /// the running gateway knows it.
     #[arg(long, value_name = "RELEASE")]
     n8n: Option<Release>,
+    /// With a session of n8n's; the policy's rules on accounts are asked about it.
+    #[arg(long, value_enum)]
+    session: Option<SupposedSession>,
+    /// With this API key, by its fingerprint (`sha256:…`): what the policy asks of it.
+    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    api_key: Option<Fingerprint>,
     /// As a WebSocket's opening handshake.
     #[arg(long)]
     websocket: bool,
 }
 
+/// What session is supposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum SupposedSession {
+    /// None.
+    None,
+    /// One that has just been made, without a second factor.
+    WithoutMfa,
+    /// One that has just been made, with a second factor.
+    WithMfa,
+}
+
+impl SupposedSession {
+    /// It, as a request would show it.
+    fn session(self, now: Timestamp) -> Session {
+        let shown = |used_mfa| {
+            let user = "somebody".to_owned();
+            Session::Shown(Claims { user, used_mfa, issued: now.0, ends: i64::MAX })
+        };
+        match self {
+            Self::None => Session::None,
+            Self::WithoutMfa => shown(false),
+            Self::WithMfa => shown(true),
+        }
+    }
+}
+
+fn fingerprint(text: &str) -> Result<Fingerprint, &'static str> {
+    text.parse().map_err(|()| "`sha256:` and 64 digits, as `api-keys fingerprint` says it")
+}
+
 pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow::Result<Exit> {
-    let Supposed { from, client_certificate, method, url, n8n, websocket } = supposed;
+    let Supposed { from, client_certificate, method, url, n8n, session, api_key, websocket } =
+        supposed;
     let running = Running { config: file.to_owned(), admin: None, token_file: None };
     let (answers, windows, release) = wait(async {
         let release = if n8n.is_some() { *n8n } else { attacks::release_now(&running).await };
@@ -53,7 +91,11 @@ pub(super) fn explain(file: &Path, supposed: &Supposed, as_json: bool) -> anyhow
     let sni =
         sni.map(|it| it.host).filter(|it| !it.starts_with('[') && it.parse::<IpAddr>().is_err());
     let mut steps: Vec<Step> = Vec::new();
-    let login = Login::default();
+    let now = Timestamp(SystemClock.now());
+    let session = session.map(|it| it.session(now));
+    let key = |fingerprint| ShownKey { fingerprint, user: None, history: None };
+    let keys: Vec<_> = api_key.iter().copied().map(key).collect();
+    let login = Login { session: session.as_ref(), keys: &keys, now, ..Login::default() };
     let question = Question { head: &head, sni, client, shown, login, windows: &windows };
     let verdict = policy.decide_with(question, &mut steps);
     let (exit, decision) = match &verdict {

@@ -1,11 +1,14 @@
 //! `status` and `reload`: a running gateway is asked.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use bytes::Bytes;
 use gateway_certs::{Clock, SystemClock};
 use gateway_config::Invalid;
 use http::Method;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::{Exit, Running, admin_client::ask, certs, complain, say, wait, windows};
 use crate::{admin::Upgraded, audit::AuditStatus, confine::Confinement, status::Status};
@@ -23,9 +26,42 @@ pub(super) fn status(gateway: &Running, json: bool) -> anyhow::Result<Exit> {
     Ok(if fine { Exit::Success } else { Exit::Failure })
 }
 
-fn describe(status: &Status, now: i64) -> String {
+/// How long a gateway that is well may take to say so.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// Whether the gateway serves. An n8n that is down is told, and is not the gateway's ill health: to
+/// start the gateway again would help nobody, and close every connection.
+///
+/// Whatever goes wrong is a failure and no error: of a health check's exits a container's runtime knows
+/// only 0 and 1.
+pub(super) fn healthy(gateway: &Running) -> Exit {
+    let asked = async {
+        let answer = ask(gateway, Method::GET, "/status", Bytes::new());
+        let late = || format!("the gateway does not answer within {} s", PROMPT.as_secs());
+        timeout(PROMPT, answer).await.with_context(late)?
+    };
+    let answered = wait(asked).and_then(|(_, body)| Ok(serde_json::from_slice::<Status>(&body)?));
+    match answered {
+        Ok(status) => {
+            let down = status.n8n.iter().filter(|it| !it.up).map(|it| it.url.as_str());
+            let down: Vec<_> = down.collect();
+            say(&match down.len() {
+                0 => "the gateway serves".to_owned(),
+                _ => format!("the gateway serves; n8n is down: {}", down.join(", ")),
+            });
+            Exit::Success
+        }
+        Err(why) => {
+            complain(&format!("error: {why:#}"));
+            Exit::Failure
+        }
+    }
+}
+
+/// A running gateway, for a person; `now` is in seconds since 1970.
+pub(crate) fn describe(status: &Status, now: i64) -> String {
     let mut lines = Vec::new();
-    let span = |seconds: u64| humantime::format_duration(std::time::Duration::from_secs(seconds));
+    let span = |seconds: u64| humantime::format_duration(Duration::from_secs(seconds));
     let ago = |since: i64| span(u64::try_from(now - since).unwrap_or(0) / 60 * 60).to_string();
     lines.push(format!("n8n-gateway {}, up {}", status.version, span(status.uptime_seconds)));
     for upstream in &status.n8n {

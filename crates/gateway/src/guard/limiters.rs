@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use gateway_ledger::{KEYS, Limiter};
-use gateway_policy::{KNOWN_TIMES, Limit, Per, RateLimits, SIGNED_IN_TIMES};
+use gateway_ledger::{Edge, Edges, KEYS, Limiter};
+use gateway_policy::{KNOWN_TIMES, Limit, Per, SIGNED_IN_TIMES};
 use gateway_proxy::Whose;
 
 /// How many keys a wider budget remembers: there are fewer who have it.
@@ -27,7 +27,7 @@ impl Budgets {
         let wide = match limit.per {
             Per::Client => Some(limit.quota.times(SIGNED_IN_TIMES)),
             Per::Account | Per::All => Some(limit.quota.times(KNOWN_TIMES)),
-            Per::Path => None,
+            Per::Path | Per::Key => None,
         };
         Self {
             usual: Arc::new(Limiter::new(limit.quota, KEYS)),
@@ -44,15 +44,16 @@ impl Budgets {
 #[derive(Debug, Default)]
 pub(super) struct Limiters {
     by_name: RwLock<HashMap<Arc<str>, Budgets>>,
+    edges: Edges,
     hasher: RandomState,
 }
 
 impl Limiters {
     /// Takes over other limits; gives back the names of those that are no more.
-    pub(super) fn adopt(&self, limits: &RateLimits) -> Vec<Arc<str>> {
+    pub(super) fn adopt<'l>(&self, limits: impl Iterator<Item = &'l Limit>) -> Vec<Arc<str>> {
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let mut old = std::mem::take(&mut *by_name);
-        for limit in limits.iter() {
+        for limit in limits {
             let same = old.remove(&limit.name).filter(|it| it.usual.quota() == limit.quota);
             by_name.insert(Arc::clone(&limit.name), same.unwrap_or_else(|| Budgets::of(limit)));
         }
@@ -71,7 +72,16 @@ impl Limiters {
         // A request that began before a reload may bring a limit that is no more.
         let Some(budgets) = by_name.get(&limit.name) else { return Ok(()) };
         let limiter = budgets.wide.as_ref().filter(|_| wide).unwrap_or(&budgets.usual);
-        limiter.charge(key).map_err(|spent| spent.wait)
+        let wider = budgets.wide.as_ref().is_some_and(|it| Arc::ptr_eq(it, limiter));
+        let charged = limiter.charge(key);
+        let left = charged.as_ref().ok().copied();
+        self.edges.note((&limit.name, key, wider), limiter.quota(), left, || name(whose, wider));
+        charged.map(drop).map_err(|spent| spent.wait)
+    }
+
+    /// Who is near the edge of which limit.
+    pub(super) fn edges(&self) -> Vec<Edge> {
+        self.edges.list()
     }
 
     fn key(&self, whose: Whose<'_>) -> u64 {
@@ -81,6 +91,7 @@ impl Limiters {
             Whose::Account(account) => account.hash(&mut hasher),
             Whose::Known(account, by) => (account, by, "known").hash(&mut hasher),
             Whose::Path(path) => path.hash(&mut hasher),
+            Whose::Key(key) => key.hash(&mut hasher),
             Whose::All => {}
         }
         hasher.finish()
@@ -90,6 +101,7 @@ impl Limiters {
     pub(super) fn sweep(&self) {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name.values().flat_map(Budgets::all).for_each(|limiter| limiter.sweep());
+        self.edges.sweep();
     }
 
     /// How many keys are remembered.
@@ -99,10 +111,27 @@ impl Limiters {
     }
 }
 
+/// The longest path that is told: a stranger may make it up.
+const LONGEST_PATH: usize = 200;
+
+/// Whose a budget is, in words; an account by its hash.
+fn name(whose: Whose<'_>, wider: bool) -> String {
+    match whose {
+        Whose::Client(client) if wider => format!("{client}, signed in"),
+        Whose::Client(client) => client.to_string(),
+        Whose::Account(account) => format!("account {account:016x}"),
+        Whose::Known(Some(account), _) => format!("account {account:016x}, from where it is known"),
+        Whose::Known(None, by) => format!("known network or device {by:016x}"),
+        Whose::Path(path) => path.chars().take(LONGEST_PATH).collect(),
+        Whose::Key(key) => format!("API key {key}"),
+        Whose::All => "everybody".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use gateway_n8n::Surface;
-    use gateway_policy::{Quota, Source};
+    use gateway_policy::{Quota, RateLimits, Source};
 
     use super::*;
 
@@ -123,23 +152,26 @@ mod tests {
         let charge = |limits: &RateLimits| {
             limiters.charge(limits.iter().next().unwrap(), whose, false).is_ok()
         };
-        limiters.adopt(&limits(1));
+        limiters.adopt(limits(1).iter());
         assert!(charge(&limits(1)) && !charge(&limits(1)));
-        assert!(limiters.adopt(&limits(1)).is_empty());
+        assert!(limiters.adopt(limits(1).iter()).is_empty());
         assert!(!charge(&limits(1)), "the same line, the same budget");
-        limiters.adopt(&limits(2));
+        limiters.adopt(limits(2).iter());
         assert!(charge(&limits(2)), "another line, another budget");
-        assert_eq!(limiters.adopt(&RateLimits::default()), ["x".into()]);
+        assert_eq!(limiters.adopt(RateLimits::default().iter()), ["x".into()]);
         assert!(charge(&limits(2)), "a limit that is no more");
     }
 
     #[tokio::test]
     async fn a_session_widens_the_budget() {
         let (limiters, limits) = (Limiters::default(), limits(1));
-        limiters.adopt(&limits);
+        limiters.adopt(limits.iter());
         let limit = limits.iter().next().unwrap();
         let whose = Whose::Client([192, 0, 2, 1].into());
         let passes = |wide| (0..20).filter(|_| limiters.charge(limit, whose, wide).is_ok()).count();
         assert_eq!((passes(false), passes(true)), (1, 10));
+        let told: Vec<_> = limiters.edges().into_iter().map(|it| (it.whose, it.refused)).collect();
+        let address = "192.0.2.1".to_owned();
+        assert_eq!(told, [(address.clone(), 19), (format!("{address}, signed in"), 10)]);
     }
 }

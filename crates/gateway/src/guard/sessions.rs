@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use gateway_ledger::{Account, Ended, Sitting};
+use gateway_ledger::{Account, Ended, Sitting, Trail};
 use gateway_n8n::Claims;
 use gateway_policy::{Client, History, NewNetwork, Policy, Timestamp};
 use gateway_proxy::{Case, Recalled};
@@ -17,7 +17,7 @@ const V6: u8 = 48;
 
 impl Guard {
     /// The network that a client is in; nothing where everybody has one address.
-    fn place(&self, client: Client, policy: &Policy) -> Option<String> {
+    pub(super) fn place(&self, client: Client, policy: &Policy) -> Option<String> {
         if !self.tells_clients_apart(client, policy) {
             return None;
         }
@@ -40,10 +40,8 @@ impl Guard {
         let ledger = &self.0.ledger;
         let revoked = ledger.is_ended(token, &claims.user, Timestamp(claims.issued));
         let history = ledger.sitting(token).map(|sitting| {
-            let place = self.place(client, policy);
-            let known = |place: &String| sitting.places.contains(place);
-            let elsewhere = !sitting.places.is_empty() && place.is_some_and(|it| !known(&it));
-            History { began: sitting.began, seen: sitting.seen, elsewhere }
+            let elsewhere = sitting.trail.is_elsewhere(self.place(client, policy).as_deref());
+            History { began: sitting.began, seen: sitting.trail.seen, elsewhere }
         });
         Recalled { revoked, history }
     }
@@ -63,7 +61,8 @@ impl Guard {
         if ledger.sitting(token).is_none() {
             if took {
                 let began = now.min(Timestamp(claims.issued));
-                self.session_begins(token, claims, began, None, case.client, policy);
+                let places = place.into_iter().collect();
+                self.session_begins(token, claims, began, None, case.client, places);
             }
             return;
         }
@@ -81,25 +80,32 @@ impl Guard {
     }
 
     /// Takes down a session that n8n gives: to somebody who signs in, or in place of the one
-    /// `before`.
+    /// `before`. Of one that is not remembered, its cookie says when it began at the latest.
     pub(super) fn session_given(
         &self,
         token: u64,
         claims: &Claims,
-        before: Option<u64>,
+        before: Option<(u64, &Claims)>,
         case: &Case,
         policy: &Policy,
     ) {
-        let before = before.and_then(|token| self.0.ledger.sitting(token));
-        match before.filter(|it| it.user == claims.user) {
-            Some(before) => {
-                let ends = Timestamp(claims.ends);
-                self.0.ledger.begins(token, Sitting { ends, seen: self.now(), ..before });
-            }
-            None => {
-                let account = case.account.map(Account);
-                self.session_begins(token, claims, self.now(), account, case.client, policy);
-            }
+        let (now, ledger) = (self.now(), &self.0.ledger);
+        let place = self.place(case.client, policy);
+        let Some((before, said)) = before.filter(|(_, said)| said.user == claims.user) else {
+            // Whoever signs in is at home here, and where they have signed in lately: one person's IPv4
+            // and IPv6 are two places.
+            let at_home = |place: &str| ledger.at_home(&claims.user, Some(place), now);
+            let places = place.as_deref().map(at_home).unwrap_or_default();
+            let account = case.account.map(Account);
+            self.session_begins(token, claims, now, account, case.client, places);
+            return;
+        };
+        if let Some(before) = ledger.sitting(before) {
+            let trail = Trail { seen: now, ..before.trail };
+            ledger.begins(token, Sitting { ends: Timestamp(claims.ends), trail, ..before });
+        } else {
+            let (began, places) = (now.min(Timestamp(said.issued)), place.into_iter().collect());
+            self.session_begins(token, claims, began, None, case.client, places);
         }
     }
 
@@ -110,7 +116,7 @@ impl Guard {
         began: Timestamp,
         account: Option<Account>,
         client: Client,
-        policy: &Policy,
+        places: Vec<String>,
     ) {
         let known = || self.0.ledger.account_of(&claims.user);
         let sitting = Sitting {
@@ -118,10 +124,8 @@ impl Guard {
             account: account.or_else(known),
             line: token,
             began,
-            seen: self.now(),
             ends: Timestamp(claims.ends),
-            address: client.address,
-            places: self.place(client, policy).into_iter().collect(),
+            trail: Trail::new(client.address, places, self.now()),
         };
         self.0.ledger.begins(token, sitting);
     }

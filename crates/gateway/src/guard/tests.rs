@@ -157,3 +157,26 @@ async fn the_ledger_is_let_go_to_another_process_and_taken_up_again() {
         assert!(all.contains(&address.parse().unwrap()), "{address}: {all:?}");
     }
 }
+
+#[tokio::test]
+async fn a_window_that_was_open_is_open_after_a_restart_until_its_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, tasks) = (guard(folder.path()), TaskTracker::new());
+    let mut writing = Writing::begin(ours.clone(), tasks.clone());
+    let open = |surface, seconds| {
+        let net = "203.0.113.7/32".parse().unwrap();
+        ours.open_window(surface, net, Duration::from_secs(seconds), "uid 0", "on the road")
+    };
+    let (long, closed) = (open(Surface::Editor, 900), open(Surface::Rest, 900));
+    assert_eq!(ours.close_window(Some(closed.unwrap().id), "uid 0").len(), 1);
+    assert!(ours.settled().await);
+    writing.let_go().await;
+
+    let theirs = guard(folder.path());
+    let kept: Vec<_> = theirs.open_windows().iter().cloned().collect();
+    assert_eq!(kept, [long.unwrap()]);
+    assert!(theirs.0.telemetry.exposition().contains("gateway_windows_open 1\n"));
+    let net = "203.0.113.8/32".parse().unwrap();
+    let another = theirs.open_window(Surface::Rest, net, Duration::from_secs(1), "", "").unwrap();
+    assert!(another.id > kept[0].id, "nobody confuses two of them");
+}

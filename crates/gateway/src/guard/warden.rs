@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use gateway_ledger::{Account, Call, Full, Limits, Presence};
 use gateway_n8n::{Attempt, Claims, Outcome, Surface};
 use gateway_policy::{
-    Bans, Client, Count, Limit, Mode, Offence, Policy, Pressure, Reason, Timestamp, Weighed,
-    Windows,
+    Arrival, Bans, Client, Count, Fingerprint, History, Limit, Mode, Offence, Policy, Pressure,
+    Reason, ShownKey, Timestamp, Weighed, Windows,
 };
 use gateway_proxy::{AtOnce, Called, Case, Message, Recalled, Rules, Warden, Whose};
 use gateway_telemetry::{PasswordLeaked, SignInFailed, SignInSucceeded, WouldRefuse};
@@ -135,7 +135,7 @@ impl Warden for Guard {
         let wide = match whose {
             Whose::Client(client) => self.0.ledger.has_session(client),
             Whose::Known(..) => true,
-            Whose::Account(_) | Whose::Path(_) | Whose::All => false,
+            Whose::Account(_) | Whose::Path(_) | Whose::Key(_) | Whose::All => false,
         };
         self.0.limiters.charge(limit, whose, wide)
     }
@@ -226,7 +226,7 @@ impl Warden for Guard {
         &self,
         token: u64,
         claims: &Claims,
-        before: Option<u64>,
+        before: Option<(u64, &Claims)>,
         case: &Case,
         rules: &Rules,
     ) {
@@ -241,6 +241,26 @@ impl Warden for Guard {
         let account = self.0.ledger.account_of(user);
         let excused = self.0.excused.read().unwrap_or_else(PoisonError::into_inner);
         account.is_some_and(|account| excused.contains(&account.0))
+    }
+
+    fn fingerprint(&self, key: &[u8]) -> Fingerprint {
+        Self::fingerprint(key)
+    }
+
+    fn recalls_key(&self, key: Fingerprint, client: Client, rules: &Rules) -> Option<History> {
+        self.recalled_key(key, client, &rules.policy)
+    }
+
+    fn key_used(&self, key: &ShownKey, took: bool, case: &Case, rules: &Rules) {
+        Self::key_used(self, key, took, case, &rules.policy);
+    }
+
+    fn key_refused(&self, key: &ShownKey, case: &Case, rules: &Rules) {
+        self.key_moved(key, case, &rules.policy);
+    }
+
+    fn has_account(&self, user: &str, account: u64) -> bool {
+        self.0.ledger.account_of(user) == Some(Account(account))
     }
 
     fn bans(&self) -> watch::Receiver<u64> {
@@ -259,9 +279,12 @@ impl Warden for Guard {
         self.0.windows.subscribe()
     }
 
-    fn is_first(&self, message: &Message, once: Duration) -> bool {
-        let now = self.now();
-        self.0.ledger.is_first(message.clone(), now, now + once)
+    fn arrives(&self, message: &Message) -> Arrival {
+        self.0.ledger.arrives(message.clone(), self.now())
+    }
+
+    fn took(&self, message: &Message, once: Duration) {
+        self.0.ledger.took(message.clone(), self.now() + once);
     }
 
     fn not_taken(&self, message: &Message) {

@@ -1,5 +1,5 @@
-//! Windows, as the operator opens and closes them. They outlive a policy and not the process: whoever
-//! starts it anew has nothing open that is forgotten.
+//! Windows, as the operator opens and closes them. They outlive a policy and the process, not their time:
+//! whoever was let in for it is not locked out by an update.
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,6 +50,7 @@ impl Guard {
             }
         });
         let window = opened?;
+        self.0.ledger.keep_window(&window);
         self.0.telemetry.say(&WindowOpened {
             window: window.id,
             surface: window.surface.name(),
@@ -60,6 +61,27 @@ impl Guard {
         });
         self.count_windows();
         Ok(window)
+    }
+
+    /// Opens again what was open when the gateway ended.
+    pub(super) fn take_up_windows(&self) {
+        let now = self.now();
+        let kept = self.0.ledger.kept_windows();
+        let is_open = |all: &Windows, id| all.iter().any(|it| it.id == id);
+        self.0.windows.send_if_modified(|windows| {
+            let mut all = Windows::clone(windows);
+            for window in kept.iter().filter(|it| !is_open(windows, it.id)) {
+                match all.with(window.clone(), now) {
+                    Ok(more) => all = more,
+                    // By a clock that was ahead, or there are as many as there may be.
+                    Err(_) => self.0.ledger.forget_window(window.id),
+                }
+            }
+            let news = all != **windows;
+            *windows = Arc::new(all);
+            news
+        });
+        self.count_windows();
     }
 
     /// Closes a window, or all of them, and gives those that were open.
@@ -91,6 +113,7 @@ impl Guard {
             true
         });
         for Window { id, surface, net, .. } in &closed {
+            self.0.ledger.forget_window(*id);
             self.0.telemetry.say(&WindowClosed {
                 window: *id,
                 surface: surface.name(),

@@ -138,7 +138,7 @@ fn answer(house: &House, method: &str, path: &str, body: &str) -> (String, Strin
 fn asked(socket: &Path, method: &str, path: &str, body: &str) -> Option<(String, String)> {
     let mut io = UnixStream::connect(socket).ok()?;
     let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
     let request = format!("{head}content-length: {length}\r\n\r\n{body}");
     io.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();

@@ -1,8 +1,8 @@
 //! The commands: what they say and how they exit.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, io::Write, net::SocketAddr, process::Stdio};
 
-use crate::house::{House, command, text};
+use crate::house::{House, binary, command, text};
 
 fn policy_file(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -103,6 +103,47 @@ fn explain_shows_each_step_and_the_line_that_decides() {
 }
 
 #[test]
+fn explain_supposes_a_session_and_an_api_key() {
+    let key = format!("sha256:{}", "ab".repeat(32));
+    let asked = format!(
+        "accounts: {{ require_mfa: true, api_keys: {{ read_only: true, keys: {{ \"{key}\": \
+         {{ read_only: false }} }} }} }}\n"
+    );
+    let (_folder, file) = policy_file(&format!("{}{asked}", good()));
+    let explain = |line: &str, more: &[&str]| {
+        let (method, path) = line.split_once(' ').unwrap();
+        let args = ["explain", "--config", &file, "--from", "127.0.0.1", method, path];
+        let explained = command(&[&args, more].concat());
+        (explained.status.code(), text(&explained.stdout))
+    };
+    let other = format!("sha256:{}", "cd".repeat(32));
+    for (line, more, code, said) in [
+        ("GET /rest/users", &[][..], 0, "session  one must have shown a second factor (line"),
+        ("GET /rest/users", &["--session", "none"], 0, "decision pass"),
+        ("GET /rest/users", &["--session", "with-mfa"], 0, "decision pass"),
+        ("GET /rest/users", &["--session", "without-mfa"], 1, "401 (no_second_factor)"),
+        ("GET /rest/login", &["--session", "without-mfa"], 0, "decision pass"),
+        ("POST /api/v1/tags", &[], 0, "api key  one may only read (line"),
+        ("POST /api/v1/tags", &["--api-key", &other], 1, "403 (api_key_scope)"),
+        ("POST /api/v1/tags", &["--api-key", &key], 0, "api key  may be used so (line"),
+    ] {
+        let (found, out) = explain(line, more);
+        assert!(found == Some(code) && out.contains(said), "{line} {more:?}: {out}");
+    }
+}
+
+#[test]
+fn what_a_key_is_called_is_said_without_the_key() {
+    let mut fingerprint = binary();
+    fingerprint.args(["api-keys", "fingerprint"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = fingerprint.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"hello\n").unwrap();
+    let done = child.wait_with_output().unwrap();
+    let expected = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\n";
+    assert_eq!(text(&done.stdout), expected);
+}
+
+#[test]
 fn explain_supposes_a_certificate_where_it_is_told_to() {
     let asking = good().replace("editor: me", "editor: { client_ca: ca.pem, networks: [me] }");
     let (folder, file) = policy_file(&asking);
@@ -167,4 +208,17 @@ fn the_readme_tells_the_truth() {
     ]);
     let said = text(&explained.stdout);
     assert!(readme.contains(&format!("```text\n{said}```")), "{said}");
+}
+
+#[test]
+fn who_has_read_enough_may_go() {
+    let mut child = binary()
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!((done.status.code(), text(&done.stderr)), (Some(0), String::new()));
 }

@@ -145,7 +145,7 @@ impl House {
     pub(crate) fn admin(&self, method: &str, path: &str) -> String {
         let mut io = UnixStream::connect(self.file("admin.sock")).unwrap();
         let request =
-            format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         io.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         io.read_to_string(&mut answer).unwrap();
@@ -179,7 +179,7 @@ impl House {
     /// The process that serves now: after an upgrade it is not the child any more.
     pub(crate) fn serving(&self) -> Option<u32> {
         let mut io = UnixStream::connect(self.file("admin.sock")).ok()?;
-        let request = "GET /status HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";
+        let request = "GET /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         io.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         io.read_to_string(&mut answer).ok()?;

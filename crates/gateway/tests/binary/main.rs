@@ -16,6 +16,7 @@ mod commands;
 mod confined;
 mod house;
 mod load;
+mod page;
 mod running;
 mod upgrade;
 mod windows;

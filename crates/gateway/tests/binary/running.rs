@@ -64,6 +64,40 @@ fn a_saved_policy_is_in_force_and_an_open_connection_goes_on() {
 }
 
 #[test]
+fn the_gateway_is_healthy_while_it_serves_whatever_becomes_of_n8n() {
+    let nobody = format!("127.0.0.1:{}", free_port());
+    for gone in [false, true] {
+        let mut house = House::start_as(
+            |policy| match policy.split_once("http://127.0.0.1:") {
+                Some((before, after)) if gone => {
+                    let rest = after.split_once('"').unwrap().1;
+                    format!("{before}http://{nobody}\"{rest}")
+                }
+                _ => policy,
+            },
+            |_| {},
+        );
+        let config = house.file("policy.yaml").display().to_string();
+        let asked = || command(&["status", "--healthy", "--config", &config]);
+        let expected = if gone {
+            format!("the gateway serves; n8n is down: http://{nobody}\n")
+        } else {
+            "the gateway serves\n".to_owned()
+        };
+        until("n8n is looked for", || text(&asked().stdout) == expected);
+        assert_eq!(asked().status.code(), Some(0));
+        house.child.kill().unwrap();
+        house.child.wait().unwrap();
+        let asked = asked();
+        assert_eq!(asked.status.code(), Some(1), "{}", text(&asked.stderr));
+        assert!(text(&asked.stderr).contains("no gateway answers at unix:"));
+    }
+    // Not even the policy is there.
+    let blind = command(&["status", "--healthy", "--config", "/no/such/file"]);
+    assert_eq!(blind.status.code(), Some(1));
+}
+
+#[test]
 fn sighup_and_the_operator_reload_and_a_broken_policy_says_why() {
     let house = House::start();
     house.signal("-HUP");

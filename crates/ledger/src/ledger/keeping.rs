@@ -4,11 +4,26 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use gateway_policy::Timestamp;
 use gateway_telemetry::{StateRecovered, StateWriteFailed, Telemetry};
+use ipnet::IpNet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ledger, locked};
-use crate::{Change, Store, StoreError, journal::RETRY};
+use crate::{Banned, Change, Store, StoreError, journal::RETRY, sheet::Sheet};
+
+/// Takes over a ban; gives back one that is to be forgotten.
+fn restore_ban(sheet: &mut Sheet, net: IpNet, mut banned: Banned, now: Timestamp) -> Option<IpNet> {
+    let ahead = banned.ban.since.since(now);
+    banned.ban.since = banned.ban.since - ahead;
+    banned.ban.until = banned.ban.until - ahead;
+    if banned.ban.until <= now {
+        Some(net)
+    } else if sheet.until(net).is_none() {
+        sheet.insert(banned)
+    } else {
+        None
+    }
+}
 
 impl Ledger {
     /// Takes over what a store kept, unless something newer is there. What has ended since then is
@@ -18,22 +33,14 @@ impl Ledger {
         let mut gone = Vec::new();
         let is_session = |it: &Change| matches!(it, Change::Session(..) | Change::Ended(..));
         let (of_sessions, changes): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_session);
-        self.restore_sessions(of_sessions, now);
         let mut offenders = locked(&self.offenders);
         let (mut sheet, mut known) = (self.sheet_mut(), self.known_mut());
-        let mut inventory = locked(&self.inventory);
+        let (mut inventory, mut keys) = (locked(&self.inventory), locked(&self.keys));
         for change in changes {
             match change {
-                Change::Ban(net, Some(mut banned)) => {
-                    let ahead = banned.ban.since.since(now);
-                    banned.ban.since = banned.ban.since - ahead;
-                    banned.ban.until = banned.ban.until - ahead;
-                    if banned.ban.until <= now {
-                        gone.push(Change::Ban(net, None));
-                    } else if sheet.until(net).is_none() {
-                        let lost = sheet.insert(banned);
-                        gone.extend(lost.map(|it| Change::Ban(it, None)));
-                    }
+                Change::Ban(net, Some(banned)) => {
+                    let lost = restore_ban(&mut sheet, net, banned, now);
+                    gone.extend(lost.map(|it| Change::Ban(it, None)));
                 }
                 Change::Past(net, Some(mut past)) => {
                     past.began.iter_mut().for_each(|at| *at = now.min(*at));
@@ -48,18 +55,37 @@ impl Ledger {
                     gone.extend(lost.map(|it| Change::Visitor(it, None)));
                 }
                 Change::Webhook(path, Some(webhook)) => inventory.restore(path, webhook),
-                Change::Ban(_, None)
+                Change::Person(user, Some(person)) => {
+                    gone.extend(known.persons.restore(user, person));
+                }
+                Change::ApiKey(key, Some(it)) => keys.restore(key, it),
+                Change::Message(message, Some(until)) if until > now => {
+                    let lost = locked(&self.replays).restore(message, until);
+                    gone.extend(lost.map(|it| Change::Message(it, None)));
+                }
+                Change::Window(id, Some(window)) if window.until > now => {
+                    locked(&self.windows).entry(id).or_insert(window);
+                }
+                Change::Window(id, Some(_)) => gone.push(Change::Window(id, None)),
+                Change::Message(message, Some(_)) => gone.push(Change::Message(message, None)),
+                Change::Person(_, None)
+                | Change::ApiKey(_, None)
+                | Change::Ban(_, None)
                 | Change::Past(_, None)
                 | Change::Visitor(..)
                 | Change::Webhook(_, None)
+                | Change::Message(_, None)
+                | Change::Window(_, None)
                 | Change::Session(..)
                 | Change::Ended(..) => {}
             }
         }
         self.any.store(sheet.len() > 0, Ordering::Release);
+        drop((offenders, sheet, known, inventory, keys));
         if !gone.is_empty() {
             self.journal.post(gone);
         }
+        self.restore_sessions(of_sessions, now);
     }
 
     fn restore_sessions(&self, changes: Vec<Change>, now: Timestamp) {
@@ -142,7 +168,18 @@ impl Ledger {
         let inventory = locked(&self.inventory);
         let webhooks = inventory.iter();
         let webhooks = webhooks.map(|(path, it)| Change::Webhook(path.clone(), Some(it.clone())));
-        bans.chain(pasts).chain(visitors).chain(sittings).chain(ended).chain(webhooks).collect()
+        let persons = known.persons.iter();
+        let persons = persons.map(|(user, it)| Change::Person(user.clone(), Some(it.clone())));
+        let keys = locked(&self.keys);
+        let keys = keys.iter().map(|(key, it)| Change::ApiKey(key, Some(it.clone())));
+        let people = persons.chain(keys);
+        let replays = locked(&self.replays);
+        let messages = replays.taken();
+        let messages = messages.map(|(it, until)| Change::Message(it.clone(), Some(until)));
+        let windows = self.kept_windows();
+        let windows = windows.into_iter().map(|it| Change::Window(it.id, Some(it)));
+        let of_clients = bans.chain(pasts).chain(visitors).chain(sittings).chain(ended);
+        of_clients.chain(people).chain(webhooks).chain(messages).chain(windows).collect()
     }
 }
 

@@ -64,13 +64,27 @@ impl Ledger {
 
     /// Takes down that n8n calls the holder of `account` `user`, by its own id.
     pub fn is_user(&self, user: &str, account: Account) {
-        self.known_mut().is_user(user, account);
+        let mut known = self.known_mut();
+        let changes = known.persons.is_user(user, account);
+        if !changes.is_empty() {
+            self.journal.post(changes);
+        }
     }
 
     /// The account that n8n's `user` has last signed in with.
     #[must_use]
     pub fn account_of(&self, user: &str) -> Option<Account> {
-        self.known().account_of(user)
+        self.known().persons.get(user)?.account
+    }
+
+    /// Takes down that n8n's `user` has signed in, in `place` if that is known; tells where they have
+    /// signed in lately, the last place first.
+    pub fn at_home(&self, user: &str, place: Option<&str>, at: Timestamp) -> Vec<String> {
+        let mut known = self.known_mut();
+        if let Some(place) = place {
+            self.journal.post(known.persons.signed_in(user, place, at));
+        }
+        known.persons.homes(user, at)
     }
 
     /// Whether n8n has lately taken a session of `client`'s for good.

@@ -50,6 +50,16 @@ impl Ledger {
         let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
         let (count, changes) = sessions.end(which, at);
         self.journal.post(changes);
+        drop(sessions);
+        // Whoever has signed in with a stolen password is at home nowhere.
+        let uprooted = match which {
+            Ended::One(_) => Vec::new(),
+            Ended::User(user) => self.known_mut().persons.uproot(Some(user)),
+            Ended::All => self.known_mut().persons.uproot(None),
+        };
+        if !uprooted.is_empty() {
+            self.journal.post(uprooted);
+        }
         count
     }
 
@@ -58,7 +68,7 @@ impl Ledger {
     pub fn all_sessions(&self) -> Vec<(u64, Sitting)> {
         let mut all: Vec<_> =
             self.sessions().iter().map(|(token, it)| (token, it.clone())).collect();
-        all.sort_by_key(|(_, it)| std::cmp::Reverse(it.seen));
+        all.sort_by_key(|(_, it)| std::cmp::Reverse(it.trail.seen));
         all
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::atomic::AtomicU64;
 
-use gateway_policy::{Offence, Sentence};
+use gateway_policy::{Arrival, Offence, Sentence};
 use proptest::prelude::*;
 
 use gateway_telemetry::Telemetry;
@@ -108,6 +108,21 @@ fn a_clock_that_is_set_back_takes_its_bans_along() {
 }
 
 #[test]
+fn the_bans_that_end_last_are_told_first_and_no_more_than_asked_for() {
+    let ledger = ledger();
+    for at in 0..5 {
+        for _ in 0..2 {
+            offend(&ledger, &format!("192.0.2.{at}"), at);
+        }
+    }
+    let nets = |most| ledger.last_bans(most).iter().map(|it| it.net).collect::<Vec<_>>();
+    let all: Vec<_> = ledger.bans().map(|it| it.net).collect();
+    assert_eq!((all.len(), nets(9)), (5, all.clone()));
+    assert_eq!(nets(2), all[..2]);
+    assert!(nets(0).is_empty());
+}
+
+#[test]
 fn what_is_lifted_is_forgotten() {
     let ledger = ledger();
     offend(&ledger, "192.0.2.1", 0);
@@ -140,12 +155,16 @@ async fn everything_outlives_the_process() {
         let ban = first.bans().next().unwrap().ban.clone();
         first.add(vec![Banned { net, ban, by_hand }]);
         first.signed_in(client("192.0.2.9"), 64, Some(account), Timestamp(5));
+        first.is_user("u", account);
+        assert_eq!(first.at_home("u", Some("v4"), Timestamp(5)), ["v4"]);
         assert!(first.settled().await);
         stop.cancel();
     };
     tokio::join!(keeping, using);
     let second = ledger();
     second.load(&mut *store(), Timestamp(10)).unwrap();
+    assert_eq!(second.account_of("u"), Some(account), "without any session");
+    assert_eq!(second.at_home("u", None, Timestamp(10)), ["v4"]);
     assert!(second.bans().eq(first.bans()));
     assert!(is_banned(&second, "198.51.100.7", 10));
     assert!(second.knows(client("192.0.2.9").key, Some(account), Timestamp(10)));
@@ -216,4 +235,22 @@ proptest! {
         ledger.sweep(Timestamp(now + 601));
         prop_assert!(ledger.bans().next().is_none());
     }
+}
+
+#[test]
+fn a_message_that_was_taken_is_known_after_a_restart() {
+    let before = ledger();
+    let message = |n: u8| (Arc::from("webhook/x"), [n; 16]);
+    assert_eq!(before.arrives(message(1), Timestamp(0)), Arrival::First);
+    assert_eq!(before.arrives(message(2), Timestamp(0)), Arrival::First);
+    before.took(message(1), Timestamp(10));
+    let kept = before.everything();
+
+    let after = ledger();
+    after.restore(kept.clone(), Timestamp(5));
+    assert_eq!(after.arrives(message(1), Timestamp(5)), Arrival::Again);
+    assert_eq!(after.arrives(message(2), Timestamp(5)), Arrival::First, "nobody answered");
+    let late = ledger();
+    late.restore(kept, Timestamp(10));
+    assert_eq!(late.messages(), 0, "it would not be believed any more");
 }

@@ -1,6 +1,6 @@
 //! What is remembered of webhooks: which there are, and which messages were taken.
 
-use gateway_policy::Timestamp;
+use gateway_policy::{Arrival, Timestamp};
 
 use super::{Ledger, locked};
 use crate::{Call, Change, Message, Webhook};
@@ -26,19 +26,29 @@ impl Ledger {
         }
     }
 
-    /// Remembers a signed message until `until`, and tells whether it is there for the first time.
-    pub fn is_first(&self, message: Message, now: Timestamp, until: Timestamp) -> bool {
-        locked(&self.replays).first(message, now, until)
+    /// Takes down that a signed message is under way, unless it is or was taken before.
+    pub fn arrives(&self, message: Message, now: Timestamp) -> Arrival {
+        locked(&self.replays).arrives(message, now)
     }
 
-    /// Forgets a message that n8n did not take: it may come again.
+    /// Remembers until `until` that n8n took a message.
+    pub fn took(&self, message: Message, until: Timestamp) {
+        let lost = locked(&self.replays).took(message.clone(), until);
+        let lost = lost.map(|message| Change::Message(message, None));
+        self.journal.post(std::iter::once(Change::Message(message, Some(until))).chain(lost));
+    }
+
+    /// Forgets a message that n8n did not take, or has not answered: it may come again.
     pub fn not_taken(&self, message: &Message) {
         locked(&self.replays).forget(message);
     }
 
     /// Forgets messages that would not be believed any more.
     pub(super) fn expire_messages(&self, now: Timestamp) {
-        locked(&self.replays).expire(now);
+        let over = locked(&self.replays).expire(now);
+        if !over.is_empty() {
+            self.journal.post(over.into_iter().map(|message| Change::Message(message, None)));
+        }
     }
 
     /// How many messages are remembered.

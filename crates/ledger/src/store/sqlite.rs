@@ -1,7 +1,10 @@
 //! A store in one file, by SQLite: it has outlived more power failures than anything we could
 //! write.
 
+mod messages;
+mod people;
 mod sessions;
+mod windows;
 
 use std::{
     collections::VecDeque,
@@ -130,11 +133,14 @@ impl Sqlite {
             all.extend(rows(&connection, "SELECT * FROM pasts", past)?);
             all.extend(rows(&connection, "SELECT * FROM visitors ORDER BY at", visitor)?);
             all.extend(sessions::read(&connection)?);
+            all.extend(people::read(&connection)?);
         }
         // An older gateway has made a file without it, which is of the same form otherwise.
         if connection.table_exists(None, "webhooks")? {
             all.extend(rows(&connection, "SELECT * FROM webhooks", webhook)?);
         }
+        all.extend(messages::read(&connection)?);
+        all.extend(windows::read(&connection)?);
         Ok(all)
     }
 }
@@ -167,6 +173,9 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let fresh = form(&connection)? == 0;
     connection.execute_batch(TABLES)?;
     connection.execute_batch(sessions::TABLES)?;
+    connection.execute_batch(people::TABLES)?;
+    connection.execute_batch(messages::TABLES)?;
+    connection.execute_batch(windows::TABLES)?;
     if fresh {
         connection.pragma_update(None, "user_version", FORM)?;
     }
@@ -319,7 +328,11 @@ fn make(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> 
         Change::Session(token, sitting) => {
             sessions::write_session(transaction, *token, sitting.as_ref())
         }
+        Change::Person(user, person) => people::write_person(transaction, user, person.as_ref()),
+        Change::ApiKey(key, known) => people::write_api_key(transaction, *key, known.as_ref()),
         Change::Ended(ended, until) => sessions::write_ended(transaction, ended, *until),
+        Change::Window(id, window) => windows::write(transaction, *id, window.as_ref()),
+        Change::Message(message, until) => messages::write(transaction, message, *until),
         Change::Webhook(path, None) => run("DELETE FROM webhooks WHERE path = ?", params![path]),
         Change::Webhook(path, Some(record)) => {
             run("INSERT OR REPLACE INTO webhooks VALUES (?, ?)", params![path, json(record)])

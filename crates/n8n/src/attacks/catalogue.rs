@@ -4,9 +4,11 @@
 //! look like them and must pass.
 
 mod accounts;
+mod advised;
 mod editor;
 mod families;
 mod oauth;
+mod rights;
 mod triggers;
 
 use std::borrow::Cow;
@@ -24,6 +26,8 @@ pub fn catalogue() -> Vec<Entry> {
         oauth::entries(),
         accounts::entries(),
         editor::entries(),
+        rights::entries(),
+        advised::entries(),
         families::entries(),
     ];
     parts.into_iter().flatten().collect()
@@ -56,7 +60,7 @@ fn cve(id: &'static str, title: &'static str, affected: &str, likeness: Likeness
     // That each can be read is tested.
     let affected = affected.parse().ok();
     let (id, title) = (Cow::Borrowed(id), Cow::Borrowed(title));
-    Entry { id, title, source, affected, likeness, shapes: Vec::new(), advice: "" }
+    Entry { id, title, source, affected, likeness, shapes: Vec::new(), advice: "", told: "" }
 }
 
 /// An advisory that has no CVE.
@@ -83,6 +87,10 @@ impl Entry {
 
     fn advice(self, advice: &'static str) -> Self {
         Self { advice, ..self }
+    }
+
+    fn told(self, told: &'static str) -> Self {
+        Self { told, ..self }
     }
 }
 
@@ -193,6 +201,9 @@ mod tests {
                 own || entry.affected.is_some() || entry.likeness == Likeness::OnlyAttacks,
                 "{id}"
             );
+            let plain = |c: char| c.is_ascii() && !c.is_ascii_control() && !"\"\\".contains(c);
+            assert!(entry.told.chars().all(plain), "{id} is told in a text of JSON");
+            assert!(entry.likeness != Likeness::OnlyAttacks || entry.told.is_empty(), "{id}");
             for shape in &entry.shapes {
                 assert!(!shape.surfaces.is_empty(), "{id} has a route or a field that is none");
             }

@@ -35,6 +35,8 @@ pub struct Entry {
     pub shapes: Vec<Shape>,
     /// What to do about it besides or instead, if there is anything.
     pub advice: &'static str,
+    /// What whoever is refused for it reads, if that may be somebody honest; letters, and no quotes.
+    pub told: &'static str,
 }
 
 /// What a request looks like. All of it has to hold.

@@ -57,12 +57,21 @@ fn contains(text: &str, what: &str) -> bool {
     starts.map(|(at, _)| at).any(|at| text.get(at..).is_some_and(|rest| begins(rest, what)))
 }
 
-/// A name of a file that leads out of the folder it is put in: absolute, or with a segment `..`.
-/// Source: CVE-2026-25055. `a..b.pdf` and `..pdf` are names like others.
+/// A name of a file that leads out of the folder it is put in: with a segment `..`. Source:
+/// CVE-2026-25055. `a..b.pdf` and `..pdf` are names like others. So is an absolute one: formidable gives
+/// files names of its own and keeps this one as a label, which n8n's nodes put behind a folder
+/// (`formidable` 3.5.4, `_getNewName`; `Ssh.node.js`).
 pub(super) const TRAVERSAL: Text = Text::Is("a file name that leads elsewhere", |name| {
-    let name = name.trim();
     let mut segments = name.split(['/', '\\']);
-    name.starts_with('/') || name.contains('\0') || segments.any(|it| it.trim() == "..")
+    name.contains('\0') || segments.any(|it| it.trim() == "..")
+});
+
+/// A file's whole path, as programs send it that do not cut it: of Unix or of Windows.
+pub(super) const ABSOLUTE: Text = Text::Is("a file's whole path", |name| {
+    let name = name.trim();
+    let has_drive =
+        matches!(name.as_bytes(), [letter, b':', b'\\', ..] if letter.is_ascii_alphabetic());
+    name.starts_with(['/', '\\']) || has_drive
 });
 
 /// What n8n would evaluate: something between two pairs of braces.
@@ -101,7 +110,13 @@ mod tests {
             (Text::Longer(3), "abc", false),
             (TRAVERSAL, "../../x", true),
             (TRAVERSAL, "a\\..\\b", true),
-            (TRAVERSAL, "/etc/passwd", true),
+            (TRAVERSAL, "/etc/passwd", false),
+            (TRAVERSAL, "C:\\..\\x", true),
+            (ABSOLUTE, "/etc/passwd", true),
+            (ABSOLUTE, "C:\\Users\\me\\x.pdf", true),
+            (ABSOLUTE, "\\\\server\\x", true),
+            (ABSOLUTE, "c: d.pdf", false),
+            (ABSOLUTE, "folder/x", false),
             (TRAVERSAL, "report..v2.pdf", false),
             (TRAVERSAL, "..pdf", false),
             (TRAVERSAL, "folder/file.txt", false),

@@ -124,10 +124,13 @@ pub(super) fn known_attacks(seen: &Observed) -> Verdict {
         let known = catalogue()
             .into_iter()
             .filter(|it| it.affected.as_ref().is_some_and(|affected| affected.contains(release)));
-        let told = known.map(|Entry { id, title, shapes, .. }| {
+        let told = known.map(|Entry { id, title, shapes, advice, .. }| {
             // The gateway may stop what a request tells.
-            let unseen = if shapes.is_empty() { ": no request tells it" } else { "" };
-            format!("{id}: {title}{unseen}")
+            if shapes.is_empty() {
+                format!("{id}: {title}; no request tells it. {advice}")
+            } else {
+                format!("{id}: {title}")
+            }
         });
         Verdict::found_in(told.collect())
     })

@@ -6,7 +6,8 @@ use gateway_n8n::{AddressForm, Attempt, Lifetime, PasswordForm, Process, Surface
 use http::HeaderValue;
 
 use crate::{
-    AttackId, Client, Limit, Offence, Reason, Source, Suspected, Webhook, accounts::Consequence,
+    AttackId, Client, Limit, Offence, Reason, Source, Suspected, Webhook,
+    accounts::{Charge, Consequence},
 };
 
 /// That a request may pass, and how. Only [`crate::Policy::decide`] makes one.
@@ -18,6 +19,7 @@ pub struct Permit {
     pub(super) upgrade: bool,
     pub(super) key: Client,
     pub(super) limits: Arc<[Limit]>,
+    pub(super) charges: Vec<Charge>,
     pub(super) path_key: Option<String>,
     pub(super) attempt: Option<Attempt>,
     pub(super) session: bool,
@@ -108,6 +110,12 @@ impl Permit {
     #[must_use]
     pub fn limits(&self) -> &Arc<[Limit]> {
         &self.limits
+    }
+
+    /// What the use of the API keys that are shown is charged to.
+    #[must_use]
+    pub fn charges(&self) -> &[Charge] {
+        &self.charges
     }
 
     /// The path, as n8n tells it from others, if a limit asks for it.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use gateway_policy::{Permit, Question, Refusal, Windows};
+use gateway_policy::{Login, Permit, Question, Reason, Refusal, ShownKey, Windows};
 use gateway_telemetry::AttackOutcome;
 use http::{HeaderMap, Request};
 use tokio::sync::watch;
 use tower::{Layer, layer::layer_fn};
 
 use super::{Identified, budget::would_refuse, inspect::attack::tell};
-use crate::{Exchange, Failure, Serve, Warden, serve::go_on, signed::Signed};
+use crate::{Exchange, Failure, Serve, Warden, keys::Keys, serve::go_on, signed::Signed};
 
 #[derive(Debug)]
 pub(crate) struct Authorize<W, S> {
@@ -107,6 +107,16 @@ fn stopped(refusal: &Refusal, exchange: &Exchange) {
     }
 }
 
+/// Says which key was refused because of where it is used, if one was.
+fn moved(refusal: &Refusal, keys: &Keys, exchange: &Exchange, warden: &impl Warden) {
+    let elsewhere = |it: &&ShownKey| it.history.is_some_and(|it| it.elsewhere);
+    let key = keys.shown.iter().find(elsewhere);
+    if let (Reason::ApiKeyElsewhere, Some(key)) = (refusal.reason, key) {
+        exchange.located(refusal.surface);
+        warden.key_refused(key, &exchange.case(), &exchange.rules);
+    }
+}
+
 impl<B> Permitted<B> {
     /// Asks the policy.
     fn decide(
@@ -127,13 +137,20 @@ impl<B> Permitted<B> {
         let policy = &exchange.rules.policy;
         let signed = policy.accounts.ask_for_session().then(|| Signed::of(&head.headers, warden));
         let login = signed.as_ref().map(|it| it.login(client, &exchange.rules, warden));
-        let login = login.unwrap_or_default();
+        let keys = Keys::of(&head, client, &exchange.rules, warden);
+        let login = Login { keys: &keys.shown, ..login.unwrap_or_default() };
         let question = Question { head: &head, sni, client, shown, login, windows };
         let decided = policy.decide(question);
-        let permit = decided.inspect_err(|refusal| stopped(refusal, &exchange))?;
+        let permit = decided.inspect_err(|refusal| {
+            stopped(refusal, &exchange);
+            moved(refusal, &keys, &exchange, warden);
+        })?;
         exchange.permitted(&permit);
         if let Some(signed) = signed {
             exchange.is_signed(Signed { void: permit.voids_session(), ..signed });
+        }
+        if !keys.shown.is_empty() {
+            exchange.shows_keys(keys);
         }
         for attack in permit.attacks().iter().flat_map(|it| &it.reported) {
             tell(&exchange, *attack, AttackOutcome::Reported);

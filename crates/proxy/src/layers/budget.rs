@@ -47,7 +47,7 @@ impl<W: Warden, S> Budget<W, S> {
                 Per::Client => Whose::Client(client.key),
                 Per::Path => Whose::Path(permit.path_key().unwrap_or_default()),
                 Per::All => Whose::All,
-                Per::Account => continue,
+                Per::Account | Per::Key => continue,
             };
             let known = || {
                 let device = device::cookie(permitted.headers());
@@ -56,6 +56,9 @@ impl<W: Warden, S> Budget<W, S> {
             let known = if limit.strangers { known() } else { None };
             let whose = known.map_or(whose, |by| Whose::Known(None, by));
             charge(&self.warden, limit, whose, exchange)?;
+        }
+        for (limit, key) in permit.charges() {
+            charge(&self.warden, limit, Whose::Key(*key), exchange)?;
         }
         Ok(())
     }
@@ -89,12 +92,13 @@ pub(super) fn charge(
     Err(Failure::Limited(refusal, Spent { limit: limit.clone(), wait }))
 }
 
-pub(super) fn is_dry(rules: &Rules) -> bool {
+pub(crate) fn is_dry(rules: &Rules) -> bool {
     rules.policy.mode == Mode::DryRun
 }
 
 /// Says what a dry run lets pass.
-pub(super) fn would_refuse(exchange: &Exchange, reason: Reason, rule: Option<String>) {
+pub(crate) fn would_refuse(exchange: &Exchange, reason: Reason, rule: Option<String>) {
+    exchange.spared(reason, rule.clone());
     exchange.telemetry().say(&WouldRefuse {
         request_id: exchange.id().to_string(),
         client: exchange.client().address,

@@ -14,14 +14,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::Either as Way;
-use http::header;
+use gateway_policy::Permit;
+use http::{HeaderMap, Response, header};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use tower::{Layer, layer::layer_fn};
 
-use self::room::Room;
-use super::Permitted;
-use crate::{Failure, Guarded, Serve, Warden};
+use self::{read::Most, room::Room};
+use super::{
+    Permitted,
+    budget::{is_dry, would_refuse},
+};
+use crate::{Answer, Failure, Guarded, Serve, Warden};
 
 /// A body that was read whole, or one on its way.
 pub(crate) type Inspected<B> = Either<Full<Bytes>, Guarded<B>>;
@@ -47,15 +51,15 @@ where
         + Unpin
         + 'static,
     W: Warden,
-    S: Serve<Permitted<Inspected<B>>, Error = Failure>,
+    S: Serve<Permitted<Inspected<B>>, Response = Response<Answer>, Error = Failure>,
 {
-    type Response = S::Response;
+    type Response = Response<Answer>;
     type Error = Failure;
 
     fn serve(
         &self,
         permitted: Permitted<Guarded<B>>,
-    ) -> impl Future<Output = Result<S::Response, Failure>> + Send {
+    ) -> impl Future<Output = Result<Response<Answer>, Failure>> + Send {
         if permitted.permit().is_asked_about() {
             // Boxed: it is rare, and every other request would have to be as large.
             Way::Right(Box::pin(self.inspect(permitted)))
@@ -66,13 +70,16 @@ where
 }
 
 impl<W: Warden, S> Inspect<W, S> {
-    async fn inspect<B>(&self, mut permitted: Permitted<Guarded<B>>) -> Result<S::Response, Failure>
+    async fn inspect<B>(
+        &self,
+        mut permitted: Permitted<Guarded<B>>,
+    ) -> Result<Response<Answer>, Failure>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
             + Send
             + Unpin
             + 'static,
-        S: Serve<Permitted<Inspected<B>>, Error = Failure>,
+        S: Serve<Permitted<Inspected<B>>, Response = Response<Answer>, Error = Failure>,
     {
         let (request, permit, exchange) = permitted.parts_mut();
         if let Some(attempt) = permit.attempt() {
@@ -81,27 +88,50 @@ impl<W: Warden, S> Inspect<W, S> {
             form::key(&self.warden, attempt, request.headers(), exchange);
         }
         webhook::ask_head(&self.warden, permit, request, exchange)?;
-        // How much is read at most of what anybody asks about.
-        let limits = [
-            form::limit(permit),
-            password::limit(permit),
-            address::limit(permit),
-            webhook::limit(permit, request.headers(), exchange),
-            attack::limit(permit, request.headers(), exchange),
-        ];
-        let limit = limits.into_iter().flatten().max();
+        let most = most(permit, request.headers());
         let watch = attack::Watch::of(permit, request.headers());
         let mut permitted = permitted.map(|body, _, _| body.watched(watch));
-        let Some(limit) = limit else {
-            return self.inner.serve(permitted.map(|body, _, _| Either::Right(body))).await;
-        };
+        let unread = |body, _: &_, _: &_| Either::Right(body);
+        let Some(most) = most else { return self.inner.serve(permitted.map(unread)).await };
         let (request, permit, exchange) = permitted.parts_mut();
-        let body = read::whole(request.body_mut(), limit, &self.room, exchange).await?;
+        // A dry run refuses nothing for being too large to look at.
+        let dry = is_dry(&exchange.rules);
+        let read = Most { strict: most.strict && !dry, ..most };
+        let body = match read::whole(request.body_mut(), read, &self.room, exchange).await? {
+            Ok(body) => body,
+            Err(reason) => {
+                if most.strict {
+                    would_refuse(exchange, reason, None);
+                }
+                return self.inner.serve(permitted.map(unread)).await;
+            }
+        };
         form::ask(&self.warden, permit, request.headers(), &body, exchange)?;
-        webhook::ask(&self.warden, permit, request, &body, exchange)?;
+        let under_way = webhook::ask(&self.warden, permit, request, &body, exchange)?;
         attack::ask(permit, request.headers(), &body, exchange).await?;
-        address::ask(permit, request.headers(), &body, exchange)?;
+        address::ask(&self.warden, permit, request.headers(), &body, exchange)?;
         password::ask(&self.warden, permit, request.headers(), &body, exchange).await?;
-        self.inner.serve(permitted.map(|_, _, _| Either::Left(Full::new(body)))).await
+        let permitted = permitted.map(|_, _, _| Either::Left(Full::new(body)));
+        let response = self.inner.serve(permitted).await?;
+        if let Some(under_way) = under_way {
+            under_way.answered(response.status());
+        }
+        Ok(response)
     }
+}
+
+/// How much is read at most of what anybody asks about.
+fn most(permit: &Permit, headers: &HeaderMap) -> Option<Most> {
+    let limits = [
+        form::limit(permit),
+        password::limit(permit),
+        address::limit(permit),
+        webhook::limit(permit),
+    ];
+    let limits = limits.into_iter().flatten().map(|bytes| Most { bytes, strict: true });
+    let all = limits.chain(attack::limit(permit, headers));
+    all.reduce(|one, other| Most {
+        bytes: one.bytes.max(other.bytes),
+        strict: one.strict || other.strict,
+    })
 }

@@ -5,11 +5,10 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use gateway_n8n::insisting;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::BodyExt;
 use tower::{Layer, layer::layer_fn};
 
 use super::Permitted;
-use crate::{Answer, Failure, Fault, Serve};
+use crate::{Answer, Cut, Failure, Fault, Serve, body::Whole};
 
 /// The largest answer in bytes: n8n's settings have about 20 KiB.
 const LARGEST: usize = 1 << 20;
@@ -54,7 +53,12 @@ impl<S> Lead<S> {
     {
         let (request, _, _) = permitted.parts_mut();
         // So that n8n sends all of it, as it can be read.
-        for field in [header::ACCEPT_ENCODING, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+        for field in [
+            header::ACCEPT_ENCODING,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::RANGE,
+        ] {
             request.headers_mut().remove(field);
         }
         let exchange = permitted.exchange().clone();
@@ -72,16 +76,13 @@ impl<S> Lead<S> {
     }
 }
 
-async fn whole(mut body: Answer) -> Result<Bytes, Failure> {
-    let broken =
-        |why: Box<dyn std::error::Error + Send + Sync>| Failure::Faulty(Fault::Broken, why);
-    let mut whole = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|why| broken(why.into()))?.into_data() else { continue };
-        if whole.len() + data.len() > LARGEST {
-            return Err(broken("settings that are larger than n8n's".into()));
+async fn whole(body: Answer) -> Result<Bytes, Failure> {
+    match body.whole(LARGEST).await {
+        Ok(Whole::Read(settings)) => Ok(settings),
+        Ok(Whole::More(_)) => {
+            Err(Failure::Faulty(Fault::Broken, "settings that are larger than n8n's".into()))
         }
-        whole.extend_from_slice(&data);
+        Err(why @ Cut::Silent) => Err(Failure::Faulty(Fault::Timeout, why.into())),
+        Err(why) => Err(Failure::Faulty(Fault::Broken, why.into())),
     }
-    Ok(whole.into())
 }

@@ -72,7 +72,7 @@ fn told(refusal: Refusal, exchange: &Arc<Exchange>) {
     let Refusal { reason, surface, source, offence: _, attack: _ } = refusal;
     let surface = surface.or_else(|| exchange.surface());
     exchange.located(surface);
-    exchange.failed(reason.name());
+    exchange.refused(reason, source);
     exchange.telemetry().say(&Refused {
         request_id: exchange.id().to_string(),
         client: exchange.client().address,

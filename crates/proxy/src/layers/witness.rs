@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use gateway_n8n::{Attempt, Located, Outcome, claims, given_session};
+use gateway_n8n::{Attempt, Located, Outcome, claims, given_session, took_key};
 use http::{HeaderMap, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use tower::{Layer, layer::layer_fn};
@@ -98,20 +98,25 @@ impl<W: Warden, S> Witness<W, S> {
             && let Some(claims) = claims(token)
         {
             let signs_in = case.attempt.is_some_and(|it| it != Attempt::SecondFactor);
-            let before = shown.filter(|_| !signs_in).map(|_| signed.token);
+            let before = shown.filter(|_| !signs_in).map(|claims| (signed.token, claims));
             let token = self.warden.session(token);
             self.warden.session_given(token, &claims, before, &case, rules);
         }
     }
 
-    /// Takes down what n8n made of the call of a webhook. A message that it did not take may come
-    /// again: its sender tries again.
-    fn called(&self, served: &Result<Response<Answer>, Failure>, exchange: &Exchange) {
-        let taken = |it: StatusCode| it.is_success() || it.is_redirection();
-        let taken = served.as_ref().is_ok_and(|response| taken(response.status()));
-        if let Some(message) = exchange.message().filter(|_| !taken) {
-            self.warden.not_taken(message);
+    /// Takes down what n8n made of the API keys that were shown.
+    fn follow_keys(&self, status: StatusCode, exchange: &Exchange) {
+        let Some(keys) = exchange.keys().filter(|_| status != StatusCode::UNAUTHORIZED) else {
+            return;
+        };
+        let (took, case) = (keys.could_show && took_key(status), exchange.case());
+        for key in &keys.shown {
+            self.warden.key_used(key, took, &case, &exchange.rules);
         }
+    }
+
+    /// Takes down what n8n made of the call of a webhook.
+    fn called(&self, exchange: &Exchange) {
         let Some(Answered { method, path, status }) = exchange.call() else { return };
         let Ok(Located { tail, .. }) = exchange.rules.policy.surfaces.locate(path, false) else {
             return;
@@ -144,7 +149,7 @@ impl<W: Warden, S> Witness<W, S> {
             }
             self.warden.offended(&case, offence, &exchange.rules);
         }
-        self.called(&served, exchange);
+        self.called(exchange);
         let response = served?;
         if exchange.shows_session(response.status()) {
             self.warden.has_session(exchange.client(), &exchange.rules);
@@ -153,6 +158,7 @@ impl<W: Warden, S> Witness<W, S> {
             self.warden.sends(exchange.client());
         }
         self.follow(&response, exchange);
+        self.follow_keys(response.status(), exchange);
         Ok(match exchange.case().attempt {
             Some(attempt) => self.attempted(attempt, response, exchange),
             None => response,

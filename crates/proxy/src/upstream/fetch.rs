@@ -1,15 +1,13 @@
 //! What the gateway asks of n8n for itself.
 
-use std::{io, pin::pin, time::Duration};
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Empty;
 use tokio::time::timeout;
 
-use super::{Connect, Upstream};
+use super::{Connect, Upstream, exchange};
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,9 +29,6 @@ pub async fn fetch(connect: &impl Connect, upstream: &Upstream, path: &str) -> i
 }
 
 async fn page(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Result<String> {
-    let io = connect.connect(&upstream.backend).await?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let request = Request::get(path)
         .header(header::HOST, upstream.backend.host.as_str())
         .header(header::USER_AGENT, BROWSER)
@@ -41,16 +36,6 @@ async fn page(connect: &impl Connect, upstream: &Upstream, path: &str) -> io::Re
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(io::Error::other)?;
-    let read = async {
-        let body = sender.send_request(request).await.map_err(io::Error::other)?.into_body();
-        #[expect(clippy::disallowed_methods, reason = "limited in this line")]
-        let body = Limited::new(body, PAGE).collect().await.map_err(io::Error::other)?;
-        Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
-    };
-    let (mut read, mut connection) = (pin!(read), pin!(connection));
-    // The connection may end as soon as it has answered: the answer counts, not the end.
-    tokio::select! {
-        page = read.as_mut() => page,
-        _ = connection.as_mut() => read.await,
-    }
+    let answer = exchange(connect.connect(&upstream.backend).await?, request, PAGE).await?;
+    Ok(String::from_utf8_lossy(answer.body()).into_owned())
 }

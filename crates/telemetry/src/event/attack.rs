@@ -55,6 +55,9 @@ pub struct AttackFound {
     pub outcome: AttackOutcome,
     /// What of the policy said so.
     pub rule: String,
+    /// What to do about it if the request was honest, where that may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<&'static str>,
 }
 
 impl Event for AttackFound {
@@ -66,6 +69,25 @@ impl Event for AttackFound {
 
     fn count(&self, metrics: &Metrics) {
         metrics.attack(&self.attack, self.outcome.name());
+    }
+}
+
+/// n8n's release has a flaw that honest requests can look like, and they are stopped as well.
+#[derive(Clone, Debug, Serialize)]
+pub struct HonestStopped {
+    /// The release.
+    pub release: String,
+    /// The attack, by its id in the catalogue.
+    pub attack: String,
+    /// What is stopped, and what to do about it.
+    pub advice: &'static str,
+}
+
+impl Event for HonestStopped {
+    const NAME: &'static str = event::HONEST_STOPPED;
+
+    fn level(&self) -> Level {
+        Level::Warn
     }
 }
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 use super::{Event, by_name};
-use crate::{Fail2ban, Level, Metrics, names::event};
+use crate::{Fail2ban, Level, Metrics, Recent, SignIn, SignInFailure, names::event, recent::now};
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
 fn jail<S: Serializer>(jail: &Jail, serializer: S) -> Result<S::Ok, S::Error> {
@@ -42,6 +42,14 @@ impl Event for MemoryPressure {
 
     fn level(&self) -> Level {
         if self.pressure == "low" { Level::Info } else { Level::Warn }
+    }
+
+    fn count(&self, metrics: &Metrics) {
+        metrics.memory_pressure(match self.pressure {
+            "low" => 0,
+            "high" => 1,
+            _ => 2,
+        });
     }
 }
 
@@ -145,6 +153,24 @@ impl Event for SignInFailed {
             _ => "failed",
         });
     }
+
+    fn keep(&self, recent: &Recent) {
+        let failure = SignInFailure {
+            attempt: self.attempt,
+            because: self.because.name(),
+            jail: self.jail,
+            count: self.count,
+        };
+        recent.sign_ins.push(SignIn {
+            at: now(),
+            request_id: self.request_id.clone(),
+            client: self.client,
+            surface: self.surface,
+            account: self.account.clone(),
+            known: self.known,
+            failure: Some(failure),
+        });
+    }
 }
 
 /// Somebody signed in.
@@ -169,6 +195,18 @@ impl Event for SignInSucceeded {
 
     fn count(&self, metrics: &Metrics) {
         metrics.sign_in("succeeded");
+    }
+
+    fn keep(&self, recent: &Recent) {
+        recent.sign_ins.push(SignIn {
+            at: now(),
+            request_id: self.request_id.clone(),
+            client: self.client,
+            surface: self.surface,
+            account: self.account.clone(),
+            known: self.known,
+            failure: None,
+        });
     }
 }
 
@@ -195,6 +233,10 @@ impl Event for PasswordLeaked {
 
     fn level(&self) -> Level {
         Level::Error
+    }
+
+    fn count(&self, metrics: &Metrics) {
+        metrics.password_leaked();
     }
 }
 

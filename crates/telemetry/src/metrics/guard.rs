@@ -21,10 +21,13 @@ pub(super) struct Guarded {
     jail_would_ban: IntCounterVec,
     sign_ins: IntCounterVec,
     state_write_failures: IntCounter,
+    api_key_moves: IntCounterVec,
     ledger_keys: IntGaugeVec,
     unclaimed: IntGauge,
     webhook_requests: IntCounterVec,
     windows_open: IntGauge,
+    passwords_leaked: IntCounter,
+    memory_pressure: IntGauge,
 }
 
 impl Guarded {
@@ -46,6 +49,7 @@ impl Guarded {
             jail_banned_current: gauges(registry, metric::JAIL_BANNED_CURRENT, &[label::JAIL])?,
             jail_banned: counters(registry, metric::JAIL_BANNED, &[label::JAIL])?,
             jail_would_ban: counters(registry, metric::JAIL_WOULD_BAN, &[label::JAIL])?,
+            api_key_moves: counters(registry, metric::API_KEY_MOVES, &[label::OUTCOME])?,
             sign_ins: counters(registry, metric::SIGN_INS, &[label::OUTCOME])?,
             unclaimed: gauge(registry, metric::N8N_UNCLAIMED)?,
             ledger_keys: gauges(registry, metric::LEDGER_KEYS, &[label::KIND])?,
@@ -55,6 +59,8 @@ impl Guarded {
                 &[label::WEBHOOK, label::OUTCOME],
             )?,
             windows_open: gauge(registry, metric::WINDOWS_OPEN)?,
+            passwords_leaked: counter(registry, metric::PASSWORDS_LEAKED)?,
+            memory_pressure: gauge(registry, metric::MEMORY_PRESSURE)?,
             state_write_failures: counter(registry, metric::STATE_WRITE_FAILURES)?,
         };
         for jail in Jail::all() {
@@ -85,6 +91,11 @@ impl Metrics {
     pub(crate) fn n8n_release(&self, release: &str) {
         self.guard.n8n_info.reset();
         self.guard.n8n_info.with_label_values(&[release]).set(1);
+    }
+
+    pub(crate) fn api_key_moved(&self, refused: bool) {
+        let outcome = if refused { "refused" } else { "told" };
+        self.guard.api_key_moves.with_label_values(&[outcome]).inc();
     }
 
     /// Counts a request that was charged to a limit: `allowed`, `refused` or `would_refuse`.
@@ -156,6 +167,14 @@ impl Metrics {
     /// Says whether n8n has no owner.
     pub fn unclaimed(&self, unclaimed: bool) {
         self.guard.unclaimed.set(i64::from(unclaimed));
+    }
+
+    pub(crate) fn password_leaked(&self) {
+        self.guard.passwords_leaked.inc();
+    }
+
+    pub(crate) fn memory_pressure(&self, pressure: i64) {
+        self.guard.memory_pressure.set(pressure);
     }
 
     pub(crate) fn state_write_failed(&self) {

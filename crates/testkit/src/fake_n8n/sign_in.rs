@@ -2,7 +2,7 @@
 //!
 //! Every address with an `@` has an account whose password is `right`. Those that begin with `mfa`
 //! have a second factor, whose code is `123456`. The session's cookie is `n8n-auth=good`, the API
-//! key `good`. Those that begin with `jwt` get a cookie like n8n's own, of a user who has shown no
+//! keys `good` and those that begin with `good-`. Those that begin with `jwt` get a cookie like n8n's own, of a user who has shown no
 //! second factor and whose id is `id-of-` and their address.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -40,7 +40,8 @@ pub(super) fn answer(head: &request::Parts, body: &[u8]) -> Option<Response<Stri
             Some(said(StatusCode::NOT_FOUND, &wrong))
         }
         (_, path) if path.starts_with("/api/v1/") => {
-            let good = headers.get("x-n8n-api-key").is_some_and(|key| key == "good");
+            let key = headers.get("x-n8n-api-key").map(HeaderValue::as_bytes);
+            let good = key.is_some_and(|key| key == b"good" || key.starts_with(b"good-"));
             let wrong = json!({ "message": "unauthorized" });
             (!good).then(|| said(StatusCode::UNAUTHORIZED, &wrong))
         }

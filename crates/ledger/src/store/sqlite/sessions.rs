@@ -4,7 +4,7 @@ use gateway_policy::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{json, rows, text};
-use crate::{Account, Change, Ended, Sitting};
+use crate::{Account, Change, Ended, Sitting, Trail};
 
 pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS sessions (
@@ -48,7 +48,8 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
     let understood = || {
         let address = address.parse().ok()?;
         let places = serde_json::from_str(&places).unwrap_or_default();
-        let sitting = Sitting { user, account, line, began, seen, ends, address, places };
+        let trail = Trail { seen, address, places };
+        let sitting = Sitting { user, account, line, began, ends, trail };
         Some(Change::Session(token, Some(sitting)))
     };
     Ok(understood())
@@ -80,10 +81,11 @@ pub(super) fn write_session(
     sitting: Option<&Sitting>,
 ) -> rusqlite::Result<()> {
     let token = signed(token);
-    let Some(Sitting { user, account, line, began, seen, ends, address, places }) = sitting else {
+    let Some(Sitting { user, account, line, began, ends, trail }) = sitting else {
         return transaction.execute("DELETE FROM sessions WHERE token = ?", [token]).map(|_| ());
     };
     let (account, line) = (account.map(|it| signed(it.0)), signed(*line));
+    let Trail { seen, address, places } = trail;
     let (address, places) = (address.to_string(), json(places));
     let values = params![token, user, account, line, began.0, seen.0, ends.0, address, places];
     let insert = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -112,7 +114,7 @@ mod tests {
     use gateway_policy::Timestamp;
 
     use super::super::Sqlite;
-    use crate::{Account, Change, Ended, Sitting, Store};
+    use crate::{Account, Change, Ended, Sitting, Store, Trail};
 
     #[test]
     fn sessions_and_ends_are_read_again_and_an_older_file_has_none() {
@@ -122,10 +124,12 @@ mod tests {
             account: Some(Account(u64::MAX)),
             line: u64::MAX - 1,
             began: Timestamp(1),
-            seen: Timestamp(2),
             ends: Timestamp(3),
-            address: "2001:db8::1".parse().unwrap(),
-            places: vec!["AS64496".to_owned()],
+            trail: Trail {
+                seen: Timestamp(2),
+                address: "2001:db8::1".parse().unwrap(),
+                places: vec!["AS64496".to_owned()],
+            },
         };
         let all = vec![
             Change::Session(u64::MAX, Some(sitting)),

@@ -1,5 +1,7 @@
 use std::net::IpAddr;
 
+use gateway_policy::Window;
+
 use super::*;
 
 fn all() -> Vec<Change> {
@@ -34,11 +36,16 @@ fn all() -> Vec<Change> {
         networks: vec!["192.0.2.0/24".parse().unwrap()],
         signed: true,
     };
+    let (by, why) = ("uid 0".to_owned(), "on the road".to_owned());
+    let (until, surface) = (Timestamp(9), Surface::Editor);
+    let window = Window { id: 3, surface, net, until, by, why };
     vec![
         Change::Ban(net, Some(Banned { net, ban, by_hand })),
         Change::Past(net, Some(past)),
         Change::Visitor(client, Some(visitor)),
         Change::Webhook("/webhook/orders".to_owned(), Some(webhook)),
+        Change::Message(("webhook/orders".into(), [7; 16]), Some(Timestamp(9))),
+        Change::Window(3, Some(window)),
     ]
 }
 
@@ -53,7 +60,12 @@ fn what_is_written_is_read_again() {
         Change::Past(client, _) => Change::Past(client, None),
         Change::Visitor(client, _) => Change::Visitor(client, None),
         Change::Webhook(path, _) => Change::Webhook(path, None),
-        other @ (Change::Session(..) | Change::Ended(..)) => other,
+        Change::Message(message, _) => Change::Message(message, None),
+        Change::Window(id, _) => Change::Window(id, None),
+        other @ (Change::Session(..)
+        | Change::Ended(..)
+        | Change::Person(..)
+        | Change::ApiKey(..)) => other,
     });
     again.write(&gone.collect::<Vec<_>>()).unwrap();
     assert_eq!(again.load().unwrap(), []);

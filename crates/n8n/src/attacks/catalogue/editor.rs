@@ -9,7 +9,7 @@ use crate::Surface;
 const ACTIVE: [&str; 5] = ["text/html", "svg", "xml", "javascript", "application/xhtml"];
 
 pub(super) fn entries() -> Vec<Entry> {
-    let mut all = vec![
+    vec![
         cve(
             "CVE-2026-119408",
             "Nodes that n8n has given up run code outside of its sandbox",
@@ -21,7 +21,15 @@ pub(super) fn entries() -> Vec<Entry> {
             "n8n-nodes-base.functionItem",
             "@n8n/n8n-nodes-langchain.code",
         ])))
-        .advice("`NODES_EXCLUDE` takes the same nodes out of n8n itself."),
+        .advice(
+            "Workflows with these nodes cannot be saved until n8n is updated, or `attacks: { entries: \
+             { CVE-2026-119408: report } }` says so. `NODES_EXCLUDE` takes them out of n8n itself.",
+        )
+        .told(
+            "A node of this workflow runs code outside of the sandbox of this n8n (CVE-2026-119408: \
+             Function, Function Item, LangChain Code). Use the Code node, or update n8n. Whoever runs \
+             the gateway can let it pass: attacks: { entries: { CVE-2026-119408: report } }.",
+        ),
         cve(
             "CVE-2026-65014",
             "A test of a webhook is ended by whoever has no session",
@@ -51,7 +59,7 @@ pub(super) fn entries() -> Vec<Entry> {
         cve(
             "CVE-2026-21893",
             "A community package's name is run as a command",
-            "",
+            ">=0.187.0 <1.120.3",
             Likeness::OnlyAttacks,
         )
         .shape(
@@ -62,63 +70,20 @@ pub(super) fn entries() -> Vec<Entry> {
         )
         .shape(package().by(Method::DELETE).query("name", no_package()))
         .advice("`rest/community-packages: nobody` in `access` closes it altogether."),
+        // CVE-2026-77068.
         ghsa(
             "GHSA-6h4x-896x-fw5m",
             "A node's type leads to another file",
-            "",
+            "<2.33.4, 2.34.x <2.34.1",
             Likeness::OnlyAttacks,
         )
         .shape(nodes(Text::Is("a type that is a path", |it| {
             let known = |b: u8| b.is_ascii_alphanumeric() || b"@_./-".contains(&b);
             it.contains("..") || it.starts_with('/') || !it.bytes().all(known)
         }))),
-        node_called_prototype("CVE-2026-110848"),
-        node_called_prototype("CVE-2026-86078"),
-    ];
-    all.extend(by_path());
-    all
-}
-
-/// Flaws by which somebody with an account does what they may not, at paths that others use.
-fn by_path() -> Vec<Entry> {
-    let dynamic = || on(&[Surface::Rest]).at("dynamic-node-parameters/**");
-    let api = |route| on(&[Surface::PublicApi]).at(route);
-    vec![
-        cve(
-            "CVE-2025-52554",
-            "An execution is stopped by whoever has no part in it",
-            "<1.99.1",
-            Likeness::Often,
-        )
-        .shape(on(&[Surface::Rest]).by(Method::POST).at("executions/*/stop")),
-        cve(
-            "CVE-2026-42226",
-            "A credential of somebody else's is used through a node's parameters",
-            "<1.123.33, 2.x <2.17.5",
-            Likeness::Often,
-        )
-        .shape(dynamic()),
-        cve(
-            "CVE-2026-56348",
-            "A node's parameters are asked for without a right to them",
-            "<2.20.0",
-            Likeness::Often,
-        )
-        .shape(dynamic()),
-        cve(
-            "CVE-2026-42227",
-            "An API key reads the variables of any project",
-            "<1.123.32, 2.x <2.17.4, 2.18.0",
-            Likeness::Often,
-        )
-        .shape(api("v1/variables").has_query("projectId")),
-        ghsa(
-            "GHSA-h3jj-5f3v-3685",
-            "Whoever may only read a workflow makes it run again",
-            "<2.25.7, 2.26.x <2.26.2",
-            Likeness::Often,
-        )
-        .shape(api("v1/executions/*/retry").by(Method::POST)),
+        // Nobody has told which releases it is about.
+        node_called_prototype("CVE-2026-110848", ""),
+        node_called_prototype("CVE-2026-86078", "<2.37.7, 2.38.x <2.38.2"),
     ]
 }
 
@@ -128,9 +93,9 @@ pub(super) fn nodes(kind: Text) -> Shape {
     on(&API).field("**.nodes.*.type", kind)
 }
 
-fn node_called_prototype(id: &'static str) -> Entry {
+fn node_called_prototype(id: &'static str, affected: &str) -> Entry {
     let names = ["__proto__", "constructor", "prototype"];
-    cve(id, "A node's name changes what every object is", "", Likeness::OnlyAttacks).shape(
+    cve(id, "A node's name changes what every object is", affected, Likeness::OnlyAttacks).shape(
         on(&API)
             .field("**.nodes.*.name", one_of(&names))
             .has_field(Kinds::All, "**.connections.__proto__"),

@@ -8,7 +8,7 @@ use crate::{
     Surface,
     attacks::{
         BodyTest,
-        text::{EXPRESSION, TRAVERSAL},
+        text::{ABSOLUTE, EXPRESSION, TRAVERSAL},
     },
 };
 
@@ -41,6 +41,14 @@ pub(super) fn entries() -> Vec<Entry> {
         )
         .shape(on(&TRIGGERS).body(BodyTest::FileName(TRAVERSAL)))
         .shape(on(&API).body(BodyTest::FileName(TRAVERSAL))),
+        family(
+            "absolute-file-names",
+            "A file that is sent has a whole path for its name",
+            "https://cwe.mitre.org/data/definitions/36.html",
+            Likeness::Often,
+        )
+        .shape(on(&TRIGGERS).body(BodyTest::FileName(ABSOLUTE)))
+        .advice("Block this if a workflow of yours writes files by the names they come with."),
         family(
             "form-expressions",
             "A form's field has in it what n8n would evaluate",

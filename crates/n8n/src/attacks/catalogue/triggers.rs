@@ -128,14 +128,14 @@ fn by_no_request() -> Vec<Entry> {
             "<2.24.0",
             Likeness::Often,
         )
-        .advice("Set `limits.body.webhook` to what your senders need."),
+        .advice("Update n8n. Until then set `limits.body.webhook` to what your senders need."),
         ghsa(
             "GHSA-2x35-3fw4-9jr4",
-            "A mail's attachment is a file of n8n's own disk",
+            "A mail's text is read from n8n's own disk",
             "<1.123.67, 2.x <2.31.5, 2.32.0",
             Likeness::Often,
         )
-        .advice("Check in the workflow that what is attached is text."),
+        .advice("Update n8n. Until then make texts of what workflows put into mails: `{{ String($json.body.x) }}`."),
     ]
 }
 

@@ -53,9 +53,14 @@ impl Asked {
         }
     }
 
-    /// Leaves of the codings that a client takes what can be read here, too.
+    /// Leaves of the codings that a client takes what can be read here, too, and asks for no part of a page
+    /// that is changed on its way: its places would be others.
     pub(super) fn narrow(self, headers: &mut HeaderMap) {
         use gateway_n8n::Surface;
+        if self.rules.discreet && self.author == Author::Editor {
+            headers.remove(header::RANGE);
+            headers.remove(header::IF_RANGE);
+        }
         let is_read = self.rules.discreet
             && !matches!(self.surface, Surface::Assets | Surface::PageAssets | Surface::Push);
         if let Some(field) = headers.get_mut(header::ACCEPT_ENCODING)

@@ -2,18 +2,22 @@
 //! whole; forms with files are looked through as they pass, so that an attack in one is cut off
 //! before n8n has all of it, and does nothing with it.
 
-use std::panic::resume_unwind;
+use std::{
+    num::NonZero, panic::resume_unwind, sync::LazyLock, thread::available_parallelism,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use gateway_n8n::attacks::{Manner, Multipart, Unreadable, found_in, manner};
-use gateway_policy::{AttackId, Permit, Reaction, Reason, Suspected, Watched};
+use gateway_policy::{AttackId, Permit, Reaction, Reason, Refusal, Suspected, Watched};
 use gateway_telemetry::{AttackFound, AttackOutcome};
 use http::{HeaderMap, header};
-use tokio::task::spawn_blocking;
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::{
     super::budget::{is_dry, would_refuse},
     form,
+    read::Most,
 };
 use crate::{Exchange, Failure};
 
@@ -30,6 +34,7 @@ pub(in crate::layers) fn tell(exchange: &Exchange, attack: AttackId, outcome: At
         attack: known.entry.id.to_string(),
         outcome,
         rule: known.source.to_string(),
+        advice: (!known.entry.told.is_empty()).then_some(known.entry.advice),
     });
 }
 
@@ -40,22 +45,23 @@ fn asked<'p>(permit: &'p Permit, headers: &HeaderMap, how: Manner) -> Option<&'p
     (manner(headers, shapes) == how).then_some(asked)
 }
 
-fn is_stopped(asked: &[Watched], exchange: &Exchange) -> bool {
-    asked.iter().any(|it| it.reaction == Reaction::Block) && !is_dry(&exchange.rules)
-}
+/// The largest bodies that are read at once take this many threads: half of the machine stays for
+/// everybody else, however small what is packed may be, and they hold so many times `max_body` at most.
+static READERS: LazyLock<Semaphore> = LazyLock::new(|| {
+    let cores = available_parallelism().map_or(2, NonZero::get);
+    Semaphore::new((cores / 2).max(1))
+});
 
-/// How much of the body has to be read, in bytes, if an attack could be in it.
-pub(super) fn limit(permit: &Permit, headers: &HeaderMap, exchange: &Exchange) -> Option<usize> {
+/// How long a body waits for its turn: many times what one takes.
+const TURN: Duration = Duration::from_secs(10);
+
+/// How much of the body has to be read, if an attack could be in it. What is only told of is not
+/// refused for being too large to look at.
+pub(super) fn limit(permit: &Permit, headers: &HeaderMap) -> Option<Most> {
     let Suspected { asked, body_limit, .. } = asked(permit, headers, Manner::Whole)?;
     // A form to sign in with has a limit of its own, whatever else is asked of it.
-    if let Some(form) = form::limit(permit) {
-        return Some(form);
-    }
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
-    // What is only told of is not refused for being too large to look at.
-    let told = length.is_some_and(|it| it > *body_limit) && !is_stopped(asked, exchange);
-    (!told).then_some(*body_limit)
+    let bytes = form::limit(permit).unwrap_or(*body_limit);
+    Some(Most { bytes, strict: asked.iter().any(|it| it.strict) })
 }
 
 /// Holds a body that was read whole against what is known.
@@ -67,40 +73,59 @@ pub(super) async fn ask(
 ) -> Result<(), Failure> {
     let Some(suspected) = asked(permit, headers, Manner::Whole) else { return Ok(()) };
     let Suspected { asked, body_limit, .. } = suspected;
-    match look(asked, headers, body, *body_limit).await {
+    match look(asked, headers, body, *body_limit, exchange).await? {
         Ok(found) => found.into_iter().filter_map(|at| asked.get(at)).try_for_each(|it| {
             let stopped = found_one(it, exchange);
-            stopped.map_or(Ok(()), |refusal| Err(refusal.into()))
+            stopped.map_or(Ok(()), |refusal| Err(failure(refusal, exchange)))
         }),
         Err(why) => unreadable(asked, why, exchange),
     }
 }
 
-/// Reads a body; one that takes its time is read where it keeps no other request waiting.
+/// Reads a body; one that takes its time is read where it keeps no other request waiting, when it is its
+/// turn.
 async fn look(
     asked: &[Watched],
     headers: &HeaderMap,
     body: &Bytes,
     limit: usize,
-) -> Result<Vec<usize>, Unreadable> {
+    exchange: &Exchange,
+) -> Result<Result<Vec<usize>, Unreadable>, Failure> {
     let look = move |asked: &[Watched], headers: &HeaderMap, body: &[u8]| {
         found_in(asked.iter().filter_map(Watched::shape), headers, body, limit)
     };
     if body.len() <= SMALL && !headers.contains_key(header::CONTENT_ENCODING) {
-        return look(asked, headers, body);
+        return Ok(look(asked, headers, body));
     }
+    let Ok(Ok(turn)) = timeout(TURN, READERS.acquire()).await else {
+        let stops = |it: &Watched| it.strict && it.reaction == Reaction::Block;
+        if !asked.iter().any(stops) {
+            // Where n8n has no flaw that is known, nobody is kept out so that something could be told.
+            tracing::debug!("a body is not looked at: too many wait");
+            return Ok(Ok(Vec::new()));
+        }
+        if is_dry(&exchange.rules) {
+            would_refuse(exchange, Reason::Overloaded, None);
+            return Ok(Ok(Vec::new()));
+        }
+        return Err(Reason::Overloaded.into());
+    };
     let (asked, headers, body) = (asked.to_vec(), headers.clone(), body.clone());
-    let read = spawn_blocking(move || look(&asked, &headers, &body)).await;
-    read.unwrap_or_else(|why| match why.try_into_panic() {
+    let read = spawn_blocking(move || {
+        // Until it is done, whether its client still waits or not.
+        let _turn = turn;
+        look(&asked, &headers, &body)
+    });
+    Ok(read.await.unwrap_or_else(|why| match why.try_into_panic() {
         // A bug costs this request, as it would have here.
         Ok(panic) => resume_unwind(panic),
         // The gateway stops.
         Err(_) => Err(Unreadable::Size),
-    })
+    }))
 }
 
 /// Says what was found, and gives the refusal if it is stopped.
-fn found_one(found: &Watched, exchange: &Exchange) -> Option<gateway_policy::Refusal> {
+fn found_one(found: &Watched, exchange: &Exchange) -> Option<Refusal> {
     let surface = exchange.surface()?;
     let refusal = exchange.rules.policy.attacks.refusal(found, surface);
     exchange.suspects(found.offence);
@@ -119,6 +144,15 @@ fn found_one(found: &Watched, exchange: &Exchange) -> Option<gateway_policy::Ref
     None
 }
 
+/// The refusal, in words where it may meet somebody honest: n8n's editor shows them.
+fn failure(refusal: Refusal, exchange: &Exchange) -> Failure {
+    let known = refusal.attack.and_then(|it| exchange.rules.policy.attacks.get(it));
+    match known.map(|it| it.entry.told).filter(|it| !it.is_empty()) {
+        Some(told) => Failure::Explained(refusal, told.to_owned()),
+        None => refusal.into(),
+    }
+}
+
 /// What n8n could read something in that is not read here does not pass where an attack would be
 /// stopped.
 fn unreadable(asked: &[Watched], why: Unreadable, exchange: &Exchange) -> Result<(), Failure> {
@@ -131,13 +165,16 @@ fn unreadable(asked: &[Watched], why: Unreadable, exchange: &Exchange) -> Result
         | Unreadable::Xml
         | Unreadable::Parts => Reason::UnreadableBody,
     };
-    if is_stopped(asked, exchange) {
-        return Err(reason.into());
+    let raw = matches!(why, Unreadable::Size | Unreadable::Xml);
+    let stopped = |it: &Watched| it.reaction == Reaction::Block && (it.strict || !raw);
+    if !asked.iter().any(stopped) {
+        return Ok(());
     }
-    if asked.iter().any(|it| it.reaction == Reaction::Block) {
+    if is_dry(&exchange.rules) {
         would_refuse(exchange, reason, Some(why.to_string()));
+        return Ok(());
     }
-    Ok(())
+    Err(reason.into())
 }
 
 /// Looks through a form as it passes.

@@ -38,6 +38,10 @@ pub(super) fn ask<W: Warden>(
     let Some(attempt) = permit.attempt() else { return Ok(()) };
     let Some(field) = attempt.account_field() else { return Ok(()) };
     if form.len() > FORM_LIMIT {
+        if is_dry(&exchange.rules) {
+            would_refuse(exchange, Reason::BodyTooLarge, None);
+            return Ok(());
+        }
         return Err(Reason::BodyTooLarge.into());
     }
     tried(warden, field, headers, form, exchange)?;

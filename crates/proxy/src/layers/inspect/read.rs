@@ -23,19 +23,30 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Reads a body of at most `limit` bytes to its end.
+/// What is to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// How many bytes at the most.
+    pub(super) bytes: usize,
+    /// Whether one that has more, or for which there is no room, is refused; else it passes unread.
+    pub(super) strict: bool,
+}
+
+/// Reads a body to its end. Gives nothing, and the body as it came, where it passes unread, with the
+/// reason why it could not be read.
 pub(super) async fn whole<B>(
     body: &mut Guarded<B>,
-    limit: usize,
+    most: Most,
     room: &Arc<Room>,
     exchange: &Exchange,
-) -> Result<Bytes, Failure>
+) -> Result<Result<Bytes, Reason>, Failure>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
 {
+    let unread = |reason: Reason| if most.strict { Err(reason.into()) } else { Ok(Err(reason)) };
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if expected > limit {
-        return Err(Reason::BodyTooLarge.into());
+    if expected > most.bytes {
+        return unread(Reason::BodyTooLarge);
     }
     let mut share = Share::new(room, exchange.client().key);
     let mut bytes = Zeroizing::new(Vec::with_capacity(expected.min(FREE)));
@@ -46,14 +57,17 @@ where
         })?;
         let Ok(data) = frame.into_data() else { continue };
         let length = bytes.len() + data.len();
-        if length > limit {
-            return Err(Reason::BodyTooLarge.into());
-        }
-        if !share.reaches(length) {
-            return Err(Reason::Overloaded.into());
-        }
+        let too_much = if length > most.bytes {
+            Some(Reason::BodyTooLarge)
+        } else {
+            (!share.reaches(length)).then_some(Reason::Overloaded)
+        };
         bytes.extend_from_slice(&data);
+        if let Some(reason) = too_much {
+            body.give_back(Bytes::from_owner(Held { bytes, _share: share }));
+            return unread(reason);
+        }
     }
     // Wiped when the last of it has gone to n8n: there may be a password in it.
-    Ok(Bytes::from_owner(Held { bytes, _share: share }))
+    Ok(Ok(Bytes::from_owner(Held { bytes, _share: share })))
 }

@@ -1,33 +1,50 @@
 //! Webhooks: whether a call is from whoever shares a secret, and comes for the first time.
 
-use gateway_policy::{Asked, Mode, Permit, Reason, Refusal, Source, Webhook};
-use gateway_signatures::{Message, Proof, Proven, Unproven};
+use std::time::Duration;
+
+use gateway_policy::{Arrival, Asked, Mode, Permit, Reason, Refusal, Source, Webhook};
+use gateway_signatures::{Proof, Proven, Unproven};
 use gateway_telemetry::WebhookRefused;
-use http::{HeaderMap, Request, header};
+use http::{Request, StatusCode};
 
 use super::super::budget::would_refuse;
-use crate::{Exchange, Failure, Warden};
+use crate::{Exchange, Failure, Message, Warden};
 
-/// The most that is read of a body in a dry run, in bytes: a policy's own sizes hold nobody up there.
-const DRY: u64 = 16 << 20;
-
-/// How much of the body has to be read, in bytes, if it is signed. In a dry run what says that it is
-/// larger passes unread: that is told by its head.
-pub(super) fn limit(permit: &Permit, headers: &HeaderMap, exchange: &Exchange) -> Option<usize> {
+/// How much of the body has to be read, in bytes, if it is signed.
+pub(super) fn limit(permit: &Permit) -> Option<usize> {
     let (webhook, _) = permit.webhook()?;
     webhook.proof.as_ref().filter(|it| it.reads_body)?;
-    let limit = if exchange.rules.policy.mode == Mode::DryRun {
-        let length = headers.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-        let most = webhook.size.unwrap_or(DRY).min(DRY);
-        if length.is_some_and(|length| length > most) {
-            return None;
-        }
-        DRY
-    } else {
-        webhook.size.unwrap_or_else(|| permit.body_limit())
-    };
+    let limit = webhook.size.unwrap_or_else(|| permit.body_limit());
     Some(usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// A signed message that is on its way to n8n. It was taken once n8n has answered so; whatever else
+/// becomes of the call, its client's leaving among it, the message may come again: its sender was not told
+/// that it was taken, and sends it anew.
+#[derive(Debug)]
+pub(super) struct UnderWay<W: Warden> {
+    warden: W,
+    message: Option<Message>,
+    once: Duration,
+}
+
+impl<W: Warden> UnderWay<W> {
+    /// Takes down what n8n has answered.
+    pub(super) fn answered(mut self, status: StatusCode) {
+        if (status.is_success() || status.is_redirection())
+            && let Some(message) = self.message.take()
+        {
+            self.warden.took(&message, self.once);
+        }
+    }
+}
+
+impl<W: Warden> Drop for UnderWay<W> {
+    fn drop(&mut self) {
+        if let Some(message) = self.message.take() {
+            self.warden.not_taken(&message);
+        }
+    }
 }
 
 /// Checks what the head alone has to show.
@@ -39,7 +56,8 @@ pub(super) fn ask_head<W: Warden, B>(
 ) -> Result<(), Failure> {
     match asked(permit) {
         Some((asked, webhook, source)) if !asked.reads_body => {
-            Call { asked, webhook, source, permit, exchange }.check(warden, request, b"")
+            // One message cannot be told from another by it.
+            Call { asked, webhook, source, permit, exchange }.check(warden, request, b"").map(drop)
         }
         Some(_) | None => Ok(()),
     }
@@ -52,12 +70,12 @@ pub(super) fn ask<W: Warden, B>(
     request: &Request<B>,
     body: &[u8],
     exchange: &Exchange,
-) -> Result<(), Failure> {
+) -> Result<Option<UnderWay<W>>, Failure> {
     match asked(permit) {
         Some((asked, webhook, source)) if asked.reads_body => {
             Call { asked, webhook, source, permit, exchange }.check(warden, request, body)
         }
-        Some(_) | None => Ok(()),
+        Some(_) | None => Ok(None),
     }
 }
 
@@ -81,13 +99,14 @@ impl Call<'_> {
         warden: &W,
         request: &Request<B>,
         body: &[u8],
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<UnderWay<W>>, Failure> {
+        let refuse = |reason, why: &str| self.refuse(reason, why).map(|()| None);
         if self.webhook.size.is_some_and(|it| u64::try_from(body.len()).is_ok_and(|n| n > it)) {
-            return self.refuse(Reason::BodyTooLarge, "it is too large");
+            return refuse(Reason::BodyTooLarge, "it is too large");
         }
         // The policy numbers what the rules hold: both come of one file.
         let Some(proof) = self.exchange.rules.proofs.get(self.asked.proof) else {
-            return self.refuse(Reason::Signature, "nothing is known of it");
+            return refuse(Reason::Signature, "nothing is known of it");
         };
         match self.prove(proof, request, body, warden.now().0) {
             Ok(proven) => self.take(warden, proven),
@@ -97,7 +116,7 @@ impl Call<'_> {
                     self.exchange.asks_for(challenge);
                 }
                 let reason = challenge.map_or(Reason::Signature, |_| Reason::Credentials);
-                self.refuse(reason, &why.to_string())
+                refuse(reason, &why.to_string())
             }
         }
     }
@@ -109,7 +128,7 @@ impl Call<'_> {
         body: &[u8],
         now: i64,
     ) -> Result<Proven, Unproven> {
-        let message = Message {
+        let message = gateway_signatures::Message {
             headers: request.headers(),
             authority: self.permit.authority().to_str().unwrap_or_default(),
             target: request.uri().path_and_query().map_or("/", |it| it.as_str()),
@@ -119,22 +138,23 @@ impl Call<'_> {
     }
 
     /// Lets a call pass that has shown what it is asked for, once.
-    fn take<W: Warden>(&self, warden: &W, proven: Proven) -> Result<(), Failure> {
-        let Some(once) = self.asked.once else {
-            self.passes(None);
-            return Ok(());
-        };
-        let message = (self.webhook.path.clone(), proven.fingerprint);
-        if !warden.is_first(&message, once) {
-            return self.refuse(Reason::Replayed, "it was taken before");
+    fn take<W: Warden>(&self, warden: &W, proven: Proven) -> Result<Option<UnderWay<W>>, Failure> {
+        let mut under_way = None;
+        if let Some(once) = self.asked.once {
+            let message = (self.webhook.path.clone(), proven.fingerprint);
+            let arrival = warden.arrives(&message);
+            if let Some(reason) = arrival.refused() {
+                let why = match arrival {
+                    Arrival::UnderWay => "it is under way",
+                    Arrival::First | Arrival::Again => "it was taken before",
+                };
+                return self.refuse(reason, why).map(|()| None);
+            }
+            under_way = Some(UnderWay { warden: warden.clone(), message: Some(message), once });
         }
-        self.passes(Some(message));
-        Ok(())
-    }
-
-    fn passes(&self, message: Option<crate::Message>) {
-        self.exchange.proved(message);
+        self.exchange.proved();
         self.exchange.telemetry().metrics.webhook(&self.webhook.name, "accepted");
+        Ok(under_way)
     }
 
     fn refuse(&self, reason: Reason, why: &str) -> Result<(), Failure> {
