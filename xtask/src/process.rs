@@ -10,11 +10,15 @@ use std::{
 use anyhow::{Context, bail};
 use tokio::{
     process::{Child, Command},
-    time::{Instant, interval_at, timeout},
+    time::{Instant, interval_at, sleep_until, timeout},
 };
 
 /// How often a long step says that it goes on.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a step may take: several times what the longest takes. What hangs is named, and does not
+/// take the time of whoever waits for all of them.
+const LONGEST: Duration = Duration::from_secs(45 * 60);
 
 /// How long a program may take to end after it was asked to.
 const FAREWELL: Duration = Duration::from_secs(35);
@@ -43,6 +47,7 @@ pub(crate) async fn run(what: &str, mut command: Command) -> anyhow::Result<()> 
         tokio::select! {
             status = child.wait() => break status?,
             _ = heartbeat.tick() => println!("    {what}: {} s", began.elapsed().as_secs()),
+            () = sleep_until(began + LONGEST) => bail!("{what}: no end after {} s", LONGEST.as_secs()),
         }
     };
     if !status.success() {

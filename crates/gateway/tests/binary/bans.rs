@@ -22,7 +22,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use crate::house::{House, binary, free_port, text, until};
+use crate::house::{House, PATIENCE, binary, free_port, text, until};
 
 /// A command of the program, asked of a running gateway: exit code, output, complaints.
 fn bans(folder: &TempDir, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -137,6 +137,7 @@ fn answer(house: &House, method: &str, path: &str, body: &str) -> (String, Strin
 
 fn asked(socket: &Path, method: &str, path: &str, body: &str) -> Option<(String, String)> {
     let mut io = UnixStream::connect(socket).ok()?;
+    io.set_read_timeout(Some(PATIENCE)).ok()?;
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
     let request = format!("{head}content-length: {length}\r\n\r\n{body}");
@@ -177,6 +178,9 @@ impl Drop for Life {
     }
 }
 
+/// Where it listens: no other test takes one of its ports while it is dead.
+const GROUND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
+
 /// A gateway that is killed again and again.
 struct Mortal {
     folder: TempDir,
@@ -189,8 +193,8 @@ impl Mortal {
         let (https, http) = (free_port(), free_port());
         let admin = folder.path().join("admin.sock").display().to_string();
         let policy = format!(
-            "version: 1\nsite: {{ host: localhost }}\nlisten: {{ https: \"127.0.0.1:{https}\", \
-             http: \"127.0.0.1:{http}\", admin: \"unix:{admin}\" }}\ntls: {{ self_signed: true }}\n\
+            "version: 1\nsite: {{ host: localhost }}\nlisten: {{ https: \"{GROUND}:{https}\", \
+             http: \"{GROUND}:{http}\", admin: \"unix:{admin}\" }}\ntls: {{ self_signed: true }}\n\
              access: {{ editor: nobody }}\nstate: {{ dir: state }}\nlog: {{ level: error }}\n\
              bans: {{ increment: false, recidive: false, \
              jails: {{ protocol: {{ max_retry: 1, ban_time: 1d }} }} }}\n"
@@ -202,7 +206,8 @@ impl Mortal {
     fn start(&self) -> Life {
         let mut command = binary();
         command.arg("run").arg("--config").arg(self.folder.path().join("policy.yaml"));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // What keeps it from starting is said on its standard error.
+        let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
         until("the gateway serves", || {
             let answer = asked(&self.socket(), "GET", "/healthz", "");
             answer.is_some_and(|(status, _)| status == "200")
@@ -224,7 +229,10 @@ impl Mortal {
     fn dial(&self, source: Ipv4Addr) -> Option<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
         socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into()).ok()?;
-        let to = SocketAddr::from(([127, 0, 0, 1], self.http));
+        // A listener that closes between the two halves of a handshake says nothing, and leaves a
+        // connection that nobody holds at the other end: whoever only reads from it waits for ever.
+        socket.set_read_timeout(Some(PATIENCE)).ok()?;
+        let to = SocketAddr::from((GROUND, self.http));
         socket.connect(&to.into()).ok()?;
         Some(socket.into())
     }

@@ -15,7 +15,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Longer than anything here takes; only a hang meets it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running gateway.
 pub(crate) struct House {
@@ -144,6 +144,7 @@ impl House {
     /// One request to the admin socket; status line, header and body.
     pub(crate) fn admin(&self, method: &str, path: &str) -> String {
         let mut io = UnixStream::connect(self.file("admin.sock")).unwrap();
+        io.set_read_timeout(Some(PATIENCE)).unwrap();
         let request =
             format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         io.write_all(request.as_bytes()).unwrap();
@@ -179,6 +180,7 @@ impl House {
     /// The process that serves now: after an upgrade it is not the child any more.
     pub(crate) fn serving(&self) -> Option<u32> {
         let mut io = UnixStream::connect(self.file("admin.sock")).ok()?;
+        io.set_read_timeout(Some(PATIENCE)).ok()?;
         let request = "GET /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         io.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();

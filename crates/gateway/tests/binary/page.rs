@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    house::{House, free_port, until},
+    house::{House, PATIENCE, free_port, until},
     running::status,
 };
 
@@ -36,9 +36,15 @@ impl Guarded {
         Self { house: House::start_as(change, |_| {}), port }
     }
 
+    fn dial(&self) -> TcpStream {
+        let io = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        io.set_read_timeout(Some(PATIENCE)).unwrap();
+        io
+    }
+
     /// One request: status, head and body.
     fn ask(&self, line: &str, fields: &str, body: &str) -> (String, String, String) {
-        let mut io = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut io = self.dial();
         let (port, length) = (self.port, body.len());
         let request = format!(
             "{line} HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\ncontent-length: {length}\r\n\
@@ -135,7 +141,7 @@ fn no_other_site_has_the_browser_do_anything() {
         assert_eq!(guarded.status(line, fields), expected, "{what}");
     }
     let rebound = "GET / HTTP/1.1\r\nhost: evil.example:9180\r\nconnection: close\r\n\r\n";
-    let mut io = TcpStream::connect(("127.0.0.1", guarded.port)).unwrap();
+    let mut io = guarded.dial();
     io.write_all(rebound.as_bytes()).unwrap();
     let mut answer = String::new();
     io.read_to_string(&mut answer).unwrap();
@@ -184,6 +190,7 @@ fn the_socket_is_asked_by_names_of_this_machine_alone() {
         [("localhost:9180", "200"), ("127.0.0.1", "200"), ("evil.example", "403")]
     {
         let mut io = std::os::unix::net::UnixStream::connect(house.file("admin.sock")).unwrap();
+        io.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{TYPED}\r\n");
         io.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();

@@ -14,7 +14,7 @@ use std::{
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
-use crate::house::{House, binary, command, fake_n8n, free_port, text, until};
+use crate::house::{House, PATIENCE, binary, command, fake_n8n, free_port, text, until};
 
 pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -32,7 +32,9 @@ pub(crate) fn connect_to(address: SocketAddr, authority: &Path) -> Tls {
     let config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     let session = ClientConnection::new(Arc::new(config), name).unwrap();
-    StreamOwned::new(session, TcpStream::connect(address).unwrap())
+    let io = TcpStream::connect(address).unwrap();
+    io.set_read_timeout(Some(PATIENCE)).unwrap();
+    StreamOwned::new(session, io)
 }
 
 /// The answer to a request, as far as it comes in one piece.
