@@ -4,13 +4,14 @@ use std::{
     any::Any,
     io,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use gateway_policy::{Connection, Cut, Reason, TlsInfo, canonical};
-use gateway_telemetry::{ConnectionKind, Telemetry};
+use gateway_telemetry::{ConnectionKind, Open, Telemetry};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -138,23 +139,27 @@ pub struct Edge<D, A> {
     pub tasks: TaskTracker,
 }
 
+/// What is said on a connection, until its end.
+type Talk = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
 /// How long to wait when the machine has no more file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
 impl<D: Door, A: App> Edge<D, A> {
     /// Takes connections until it is told to stop.
     pub async fn accept(self, listener: TcpListener) {
+        let edge = Arc::new(self);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.leave.retired() => return,
+                () = edge.leave.retired() => return,
             };
             match accepted {
                 Ok((io, peer)) => {
                     // Without it a small answer waits for the other side's delayed ACK.
                     if io.set_nodelay(true).is_ok() {
                         let reset = |io: &TcpStream| drop(io.set_zero_linger());
-                        self.tasks.spawn(self.clone().serve_or(Entry { io, peer }, reset));
+                        edge.tasks.spawn(Arc::clone(&edge).serve_or(Entry { io, peer }, reset));
                     }
                 }
                 Err(why) => {
@@ -170,11 +175,13 @@ impl<D: Door, A: App> Edge<D, A> {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.serve_or(entry, |_| {}).await;
+        Arc::new(self).serve_or(entry, |_| {}).await;
     }
 
     /// The same. `reset` has what the client did not take thrown away with the connection.
-    async fn serve_or<IO>(self, entry: Entry<IO>, reset: fn(&IO))
+    ///
+    /// What is waited for at the beginning is boxed, and long gone while the connection idles.
+    async fn serve_or<IO>(self: Arc<Self>, entry: Entry<IO>, reset: fn(&IO))
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -189,7 +196,7 @@ impl<D: Door, A: App> Edge<D, A> {
                 Ok(Err(_)) | Err(_) => return self.refuse("proxy_protocol"),
             }
         }
-        let (pass, for_challenges) = match self.door.admit(peer.ip()).await {
+        let (pass, for_challenges) = match Box::pin(self.door.admit(peer.ip())).await {
             Ok(Admission::Guest(pass)) => (Arc::new(pass), false),
             Ok(Admission::ForChallenges(pass)) => (Arc::new(pass), true),
             Err(reason) => return self.refuse(reason),
@@ -197,7 +204,16 @@ impl<D: Door, A: App> Edge<D, A> {
         let held: Held = Arc::clone(&pass) as _;
         let (bounds, fate) = (self.door.bounds(peer.ip()), Arc::<Fate>::default());
         let io = Paced::new(io, bounds.pace, Arc::clone(&fate), reset);
-        let spoken = self.speak(io, peer, (held, for_challenges), (bounds, Arc::clone(&fate)));
+        let terms = (bounds, Arc::clone(&fate));
+        let greeting = Box::pin(Arc::clone(&self).greet(io, peer, (held, for_challenges), terms));
+        let spoken = async {
+            // Not in the `match`, which would keep what greeted.
+            let greeted = greeting.await;
+            match greeted {
+                Some((talk, _open)) => talk.await,
+                None => Ok(()),
+            }
+        };
         let revoked = async {
             pass.revoked().await;
             fate.cut(Cut::Memory);
@@ -214,43 +230,38 @@ impl<D: Door, A: App> Edge<D, A> {
         }
     }
 
-    /// Speaks with a client that has come in.
-    async fn speak<IO>(
-        &self,
+    /// Greets a client that has come in, and gives what is left to be done: to talk with it.
+    async fn greet<IO>(
+        self: Arc<Self>,
         io: IO,
         peer: SocketAddr,
         (held, for_challenges): (Held, bool),
         terms: wire::Terms,
-    ) -> hyper::Result<()>
+    ) -> Option<(Talk, Open)>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (app, tasks, leave) = (self.app.clone(), self.tasks.clone(), self.leave.clone());
         match self.protocol.clone() {
             Protocol::Http => {
-                let _open = self.telemetry.metrics.open(ConnectionKind::Http);
+                let open = self.telemetry.metrics.open(ConnectionKind::Http);
                 let connection = Arc::new(Connection { peer, tls: None, for_challenges });
-                wire::one(io, app, (connection, held), terms, leave).await
+                Some((Box::pin(wire::one(io, app, (connection, held), terms, leave)), open))
             }
             Protocol::Https(config) => {
-                let _open = self.telemetry.metrics.open(ConnectionKind::Https);
-                let shaking = match self.door.shake(peer.ip()) {
-                    Ok(shaking) => shaking,
-                    Err(reason) => {
-                        self.refuse(reason);
-                        return Ok(());
-                    }
-                };
-                // Boxed: it is long gone while the connection idles.
-                let handshake = Box::pin(self.handshake(io, config, for_challenges, &terms));
-                let Some((io, tls, h2)) = handshake.await else { return Ok(()) };
+                let open = self.telemetry.metrics.open(ConnectionKind::Https);
+                let shaking = self.door.shake(peer.ip()).map_err(|it| self.refuse(it)).ok()?;
+                let handshake = self.handshake(io, config, for_challenges, &terms);
+                let (io, tls, h2) = handshake.await?;
                 drop(shaking);
                 let connection = Arc::new(Connection { peer, tls: Some(tls), for_challenges });
-                if h2 {
-                    wire::two(io, app, (connection, held), terms, leave, tasks).await
+                let visit = (connection, held);
+                let talk: Talk = if h2 {
+                    Box::pin(wire::two(io, app, visit, terms, leave, tasks))
                 } else {
-                    wire::one(io, app, (connection, held), terms, leave).await
-                }
+                    Box::pin(wire::one(io, app, visit, terms, leave))
+                };
+                Some((talk, open))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! How much memory the gateway uses, and how much it may.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, hint::black_box, path::Path, thread, time::Duration};
 
 use gateway_policy::Pressure;
 use gateway_telemetry::{MemoryPressure, Telemetry};
@@ -14,6 +14,9 @@ use crate::{Guard, Terms};
 
 /// How often it is looked at. In so short a time no crowd fills what is kept free.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How often what nobody uses is given back to the machine.
+const GIVE_BACK: Duration = Duration::from_secs(1);
 
 /// What is assumed where the machine does not tell how much it has.
 const UNKNOWN: u64 = 1 << 30;
@@ -46,7 +49,16 @@ fn resident_of(text: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Looks how much memory is used, until `stop`.
+/// Gives what nobody has used for a second back to the machine. mimalloc does that when a thread ends,
+/// and else when a thread has asked it for memory many times (`mi_arenas_try_purge` in its version 3):
+/// a gateway that has become quiet would keep what its crowd has needed.
+fn give_back() {
+    // One that never had memory is no thread to mimalloc. Where none can be started, it is later.
+    let work = || drop(black_box(Box::new(0_u64)));
+    drop(thread::Builder::new().name("give-back".into()).spawn(work));
+}
+
+/// Looks how much memory is used, and has what nobody uses given back, until `stop`.
 pub(crate) async fn watch_memory(
     guard: Guard,
     terms: watch::Receiver<Terms>,
@@ -54,10 +66,16 @@ pub(crate) async fn watch_memory(
     stop: CancellationToken,
 ) {
     let mut look = interval(LOOK);
+    let mut giving = interval(GIVE_BACK);
     look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    giving.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             _ = look.tick() => {}
+            _ = giving.tick() => {
+                give_back();
+                continue;
+            }
             () = stop.cancelled() => return,
         }
         let ceiling = terms.borrow().memory;

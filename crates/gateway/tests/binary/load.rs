@@ -12,7 +12,7 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    house::{House, free_port},
+    house::{House, free_port, until},
     running::{connect, get, status},
 };
 
@@ -85,6 +85,8 @@ fn memory_has_a_ceiling_and_whoever_is_known_is_served_meanwhile() {
     });
     assert!(peak < CEILING, "{peak} of {CEILING}");
     assert!(get(&mut kept, "/webhook/x").starts_with("HTTP/1.1 200 "), "what was open stays");
+    // The crowd is gone, and nobody comes after it.
+    until("what it needed is given back", || resident(pid) < before + CEILING / 4);
     house.wait_for_log("\"event\":\"memory_pressure\"");
     let metrics = house.admin("GET", "/metrics");
     assert!(metrics.contains("gateway_connections_refused_total{reason=\"memory\"}"), "{metrics}");
