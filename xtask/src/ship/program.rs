@@ -22,7 +22,7 @@ pub(super) const TARGET: &str = if cfg!(target_arch = "aarch64") {
     "x86_64-unknown-linux-musl"
 };
 
-/// Builds the static program, stripped and without a path of this machine in it, so that the same source and
+/// Builds the static program, stripped and without a path of this machine or the time in it, so that the same source and
 /// toolchain give the same bytes.
 pub(crate) async fn static_program() -> anyhow::Result<PathBuf> {
     parts::for_static_program(TARGET).await?;
@@ -40,6 +40,8 @@ pub(crate) async fn static_program() -> anyhow::Result<PathBuf> {
         renamed("--remap-path-prefix", &places),
     );
     build.env(format!("CFLAGS_{named}"), renamed("-ffile-prefix-map", &places));
+    // mimalloc keeps when it was compiled (`__DATE__`, `__TIME__`), which is this then.
+    build.env("SOURCE_DATE_EPOCH", "0");
     build.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     build.env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
     run("static release build", build).await?;
