@@ -22,8 +22,8 @@ pub(super) const TARGET: &str = if cfg!(target_arch = "aarch64") {
     "x86_64-unknown-linux-musl"
 };
 
-/// Builds the static program, stripped and without a path of this machine or the time in it, so that the same source and
-/// toolchain give the same bytes.
+/// Builds the static program, stripped and without a path of this machine or the time in it, so that the same
+/// source and toolchain give the same bytes, wherever and whenever it is built.
 pub(crate) async fn static_program() -> anyhow::Result<PathBuf> {
     parts::for_static_program(TARGET).await?;
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
