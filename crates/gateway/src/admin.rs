@@ -6,36 +6,33 @@ mod browser;
 mod certificates;
 pub(crate) mod keys;
 mod lately;
+mod listener;
 mod overview;
 mod page;
 pub(crate) mod sessions;
 pub(crate) mod webhooks;
 pub(crate) mod windows;
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_certs::Keeping;
 use gateway_config::Secret;
-use gateway_edge::Leave;
 use gateway_proxy::{Live, Upstreams};
 use gateway_telemetry::{ReloadOutcome, Telemetry};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
-    sync::{mpsc, oneshot},
-    time::sleep,
-};
-use tokio_util::task::TaskTracker;
+use tokio::sync::{mpsc, oneshot};
 
 use self::lately::Which;
-pub(crate) use self::{browser::Names, page::Passes};
+pub(crate) use self::{
+    browser::Names,
+    listener::{Socket, serve},
+    page::Passes,
+};
 use crate::{Guard, control::Order, runtimes::Runtimes};
 
 /// What the listener answers from.
@@ -52,71 +49,6 @@ pub(crate) struct Desk {
     pub(crate) names: Names,
     /// Who has signed in to its page.
     pub(crate) passes: Passes,
-}
-
-/// A socket of the operator's.
-#[derive(Debug)]
-pub(crate) enum Socket {
-    Unix(UnixListener),
-    Tcp(TcpListener),
-}
-
-/// How long to wait when the machine has no more file descriptors.
-const BREATH: Duration = Duration::from_millis(100);
-
-/// Answers the operator until the process stops.
-pub(crate) async fn serve(socket: Socket, desk: Desk, leave: Leave, tasks: TaskTracker) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&socket) => accepted,
-            () = leave.retired() => return,
-        };
-        match accepted {
-            Ok((io, who)) => {
-                let (desk, stop) = (desk.clone(), leave.end().clone());
-                tasks.spawn(async move {
-                    let service = service_fn(move |request| {
-                        let (desk, who) = (desk.clone(), who.clone());
-                        async move { Ok::<_, Infallible>(desk.answer(request, &who).await) }
-                    });
-                    let mut builder = http1::Builder::new();
-                    let serving = builder
-                        .timer(TokioTimer::new())
-                        .serve_connection(TokioIo::new(io), service);
-                    tokio::select! {
-                        ended = serving => if let Err(why) = ended {
-                            tracing::debug!(error = %why, "admin");
-                        },
-                        () = stop.cancelled() => {}
-                    }
-                });
-            }
-            Err(why) => {
-                tracing::warn!(error = %why, "admin");
-                sleep(BREATH).await;
-            }
-        }
-    }
-}
-
-/// A connection's bytes, of either kind of socket.
-trait Bytestream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytestream for T {}
-
-/// A connection, and who is at its other end as far as that can be told.
-async fn accept(socket: &Socket) -> io::Result<(Box<dyn Bytestream>, String)> {
-    match socket {
-        Socket::Unix(listener) => {
-            let io = listener.accept().await?.0;
-            let who =
-                io.peer_cred().map_or_else(|_| "unix".to_owned(), |it| format!("uid {}", it.uid()));
-            Ok((Box::new(io), who))
-        }
-        Socket::Tcp(listener) => {
-            let (io, peer) = listener.accept().await?;
-            Ok((Box::new(io), peer.ip().to_string()))
-        }
-    }
 }
 
 /// How an upgrade ended.

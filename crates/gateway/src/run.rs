@@ -168,12 +168,13 @@ async fn serve(
     let socket = sockets.operator.try_clone()?.into_socket()?;
 
     let (guard, tasks) = (reloader.guard().clone(), TaskTracker::new());
+    let operators = TaskTracker::new();
     let writing = Arc::new(Mutex::new(Writing::begin(guard.clone(), tasks.clone())));
     let certified = look_after_certificates(&mut reloader, &tasks, leave.retirement());
     let assembly = assemble(&reloader, &leave);
     let (latest, audited) = watch::channel(None);
     let (runtimes, counted) = Runtimes::start()?;
-    let (orders, answers, releases) = attend(&reloader, socket, counted, &leave);
+    let (orders, answers, releases) = attend(&reloader, (socket, &operators), counted, &leave);
     let auditing = keep_auditing(
         reloader.looks(),
         latest,
@@ -211,6 +212,9 @@ async fn serve(
     part(because, &leave, &said);
     let drained = drain(workers).await;
     leave.end().cancel();
+    operators.close();
+    // Whoever asked for the upgrade hears that it is done.
+    drop(timeout(settings.timeouts.drain, operators.wait()).await);
     if because != Because::HandedOver {
         remove(&settings);
     }
@@ -273,7 +277,7 @@ fn assemble(reloader: &Reloader, leave: &Leave) -> Assembly<Tcp> {
 /// Starts what runs beside the requests: the operator's listener, n8n's health, DNS names.
 fn attend(
     reloader: &Reloader,
-    socket: Socket,
+    (socket, operators): (Socket, &TaskTracker),
     runtimes: Runtimes,
     leave: &Leave,
 ) -> (mpsc::Receiver<Order>, mpsc::Receiver<Answers>, mpsc::Receiver<Release>) {
@@ -309,7 +313,7 @@ fn attend(
         names,
         passes: Passes::new(),
     };
-    tasks.spawn(admin::serve(socket, desk, leave.clone(), tasks.clone()));
+    tasks.spawn(admin::serve(socket, desk, leave.clone(), operators.clone()));
     let owner =
         watch_owner(reloader.rules(), reloader.guard().clone(), telemetry.clone(), stop.clone());
     tasks.spawn(owner);

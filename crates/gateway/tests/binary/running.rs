@@ -4,7 +4,10 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    os::{fd::OwnedFd, unix::net::UnixDatagram},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixDatagram, UnixStream},
+    },
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
@@ -213,6 +216,41 @@ fn sigterm_ends_with_0_and_leaves_no_socket() {
     house.wait_for_log("\"event\":\"stopped\",\"drained\":true");
     assert!(!house.file("admin.sock").exists());
     assert!(TcpStream::connect(house.https).is_err());
+}
+
+/// The operator's order of a ban, up to the middle of its body; and the rest.
+fn half_an_order(house: &House) -> (UnixStream, &'static str) {
+    let (half, rest) = ("{\"bans\":[{\"net\":\"203.0.113.9\"}],", "\"reason\":\"x\"}");
+    let length = half.len() + rest.len();
+    let head =
+        format!("POST /bans HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+    let mut io = UnixStream::connect(house.file("admin.sock")).unwrap();
+    io.set_read_timeout(Some(PATIENCE)).unwrap();
+    io.write_all(format!("{head}{half}").as_bytes()).unwrap();
+    // Whoever is answered later came later.
+    assert!(house.admin("GET", "/healthz").ends_with("ok\n"));
+    (io, rest)
+}
+
+#[test]
+fn an_order_that_is_under_way_at_the_end_is_carried_out() {
+    let mut house = House::start();
+    let (mut io, rest) = half_an_order(&house);
+    house.signal("-TERM");
+    house.wait_for_log("\"event\":\"stopping\"");
+    io.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    io.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("203.0.113.9"), "{answer}");
+    assert_eq!(house.exit_code(), Some(0));
+}
+
+#[test]
+fn an_order_that_never_comes_to_its_end_does_not_keep_the_process() {
+    let mut house = House::start_with("limits: { timeouts: { drain: 1s } }\n", |_| {});
+    let _open = half_an_order(&house);
+    house.signal("-TERM");
+    assert_eq!(house.exit_code(), Some(0));
 }
 
 #[test]
