@@ -18,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gateway_certs::Keeping;
 use gateway_config::Secret;
+use gateway_edge::Leave;
 use gateway_proxy::{Live, Upstreams};
 use gateway_telemetry::{ReloadOutcome, Telemetry};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -44,6 +45,7 @@ pub(crate) struct Desk {
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) guard: Guard,
     pub(crate) keeping: Keeping,
+    pub(crate) leave: Leave,
     pub(crate) token: Option<Secret>,
     /// By which names it is asked for.
     pub(crate) names: Names,
@@ -140,7 +142,7 @@ impl Desk {
             }
             (&Method::GET, "/status") => match self.ask(Order::Status).await {
                 Some(status) => json(StatusCode::OK, &status),
-                None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+                None => stopping(),
             },
             (&Method::GET, "/webhooks") => json(StatusCode::OK, &webhooks::list(&self.guard)),
             (&Method::GET, "/limits") => json(StatusCode::OK, &lately::limits(&self.guard)),
@@ -173,7 +175,7 @@ impl Desk {
         }
         match self.overview(&which).await {
             Some(overview) => json(StatusCode::OK, &overview),
-            None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+            None => stopping(),
         }
     }
 
@@ -185,7 +187,7 @@ impl Desk {
 
     async fn reload(&self, force: bool) -> Response<Full<Bytes>> {
         let Some(outcome) = self.ask(|reply| Order::Reload { force, reply }).await else {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+            return stopping();
         };
         let status = match outcome.outcome {
             ReloadOutcome::Applied | ReloadOutcome::Unchanged => StatusCode::OK,
@@ -203,6 +205,7 @@ impl Desk {
                 json(StatusCode::OK, &Upgraded::Upgraded { process, ends: std::process::id() })
             }
             Some(Err(error)) => json(StatusCode::CONFLICT, &Upgraded::Failed { error }),
+            // Whoever asks again asks for another upgrade.
             None => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         }
     }
@@ -219,16 +222,19 @@ impl Desk {
                 Ok(why) => return json(StatusCode::OK, &why),
                 Err(complaint) => Err(complaint),
             },
-            (&Method::POST, None) => match wanted(request).await {
+            (&Method::POST, None) => match self.wanted(request).await {
                 Ok(wanted) => bans::add(guard, policy, who, wanted).await,
                 Err(complaint) => Err(complaint),
             },
-            (&Method::DELETE, asked) => bans::lift(guard, who, asked, &reason).await,
+            (&Method::DELETE, asked) => match self.may_change().await {
+                Ok(()) => bans::lift(guard, who, asked, &reason).await,
+                Err(complaint) => Err(complaint),
+            },
             _ => return text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n"),
         };
         match done {
             Ok(bans) => json(StatusCode::OK, &bans),
-            Err(complaint) => json(complaint.status, &complaint),
+            Err(complaint) => complaint.answer(),
         }
     }
 
@@ -237,17 +243,38 @@ impl Desk {
         let asked = path.strip_prefix("/windows/").map(decoded);
         let done = match (request.method(), asked.as_deref()) {
             (&Method::GET, None) => Ok(windows::list(&self.guard)),
-            (&Method::POST, None) => match wanted(request).await {
+            (&Method::POST, None) => match self.wanted(request).await {
                 Ok(wanted) => windows::open(&self.guard, who, &wanted),
                 Err(complaint) => Err(complaint),
             },
-            (&Method::DELETE, asked) => windows::close(&self.guard, who, asked),
+            (&Method::DELETE, asked) => match self.may_change().await {
+                Ok(()) => windows::close(&self.guard, who, asked),
+                Err(complaint) => Err(complaint),
+            },
             _ => return text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n"),
         };
         match done {
             Ok(windows) => json(StatusCode::OK, &windows),
-            Err(complaint) => json(complaint.status, &complaint),
+            Err(complaint) => complaint.answer(),
         }
+    }
+
+    /// What a request asks to be changed, when it may be.
+    async fn wanted<T: for<'de> Deserialize<'de>>(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<T, bans::Complaint> {
+        let wanted = wanted(request).await?;
+        self.may_change().await.map(|()| wanted)
+    }
+
+    /// Waits until it is known whether what is remembered is this process's to change.
+    async fn may_change(&self) -> Result<(), bans::Complaint> {
+        if self.guard.is_ours(&self.leave).await {
+            return Ok(());
+        }
+        let error = "another process has taken over".to_owned();
+        Err(bans::Complaint::new(StatusCode::SERVICE_UNAVAILABLE, error, Some("ask again")))
     }
 
     fn shows_token(&self, request: &Request<Incoming>) -> bool {
@@ -312,4 +339,15 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
     typed(status, serde_json::to_vec(body).unwrap_or_default(), "application/json")
+}
+
+/// For whoever finds this process at its end: another one may answer in a moment.
+fn stopping() -> Response<Full<Bytes>> {
+    again(text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"))
+}
+
+/// Says that it may be asked again in a second: whatever it was has not been done.
+fn again(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }

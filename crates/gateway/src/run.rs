@@ -291,7 +291,7 @@ fn attend(
             let local = address.ip().is_loopback();
             (token.clone(), if local { Names::Local } else { Names::Any })
         }
-        gateway_config::Admin::Unix(_) => (None, Names::Socket),
+        gateway_config::Admin::Unix(_) => (None, Names::Local),
     };
     let rules = reloader.rules();
     let guard = reloader.guard().clone();
@@ -309,11 +309,12 @@ fn attend(
         orders,
         guard,
         keeping,
+        leave: leave.clone(),
         token,
         names,
         passes: Passes::new(),
     };
-    tasks.spawn(admin::serve(socket, desk, leave.clone(), operators.clone()));
+    tasks.spawn(admin::serve(socket, desk, operators.clone()));
     let owner =
         watch_owner(reloader.rules(), reloader.guard().clone(), telemetry.clone(), stop.clone());
     tasks.spawn(owner);

@@ -26,7 +26,7 @@ use std::{
 use gateway_policy::{Ban, Bans, Client, Count, Jail, Note, Offender, Timestamp, Window, site_of};
 use ipnet::IpNet;
 use lru::LruCache;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     Banned, Change, Key,
@@ -67,6 +67,8 @@ pub struct Ledger {
     replays: Mutex<Replays>,
     windows: Mutex<BTreeMap<u64, Window>>,
     journal: Journal,
+    /// Whether another process has the store.
+    lent: watch::Sender<bool>,
 }
 
 /// What followed from an offence.
@@ -115,6 +117,7 @@ impl Ledger {
             replays: Mutex::default(),
             windows: Mutex::default(),
             journal: Journal::default(),
+            lent: watch::Sender::new(false),
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use gateway_ledger::{Banned, ByHand};
 use gateway_n8n::Surface;
 use gateway_policy::{Ban, Exempt, Jail, LONGEST_BAN, Note, Policy, Timestamp};
-use http::StatusCode;
+use http::{Response, StatusCode};
+use http_body_util::Full;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::{again, json};
 use crate::Guard;
 
 /// A ban, as it is shown.
@@ -109,6 +112,11 @@ pub(crate) struct Complaint {
 impl Complaint {
     pub(crate) fn new(status: StatusCode, error: String, hint: Option<&str>) -> Self {
         Self { status, error, hint: hint.map(str::to_owned) }
+    }
+
+    pub(super) fn answer(&self) -> Response<Full<Bytes>> {
+        let answer = json(self.status, self);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE { again(answer) } else { answer }
     }
 }
 

@@ -10,10 +10,8 @@ use http::{HeaderMap, Method, Request, header};
 /// By which names the listener is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Names {
-    /// A Unix socket: a name of one label, which programs make up, or an address; what SSH forwards
-    /// to it is asked for as `localhost`.
-    Socket,
-    /// Loopback: `localhost` or an address.
+    /// A Unix socket, which SSH may forward to a browser, or loopback: `localhost` or an address.
+    /// Any other name, one of a single label too, may be somebody else's who points it here.
     Local,
     /// Any name: strangers have to show a token, and no other site has its cookie.
     Any,
@@ -86,8 +84,7 @@ fn is_own(names: Names, host: Option<&str>) -> bool {
     }
     host.and_then(|host| Authority::parse(host).ok()).is_some_and(|it| {
         let address = it.host.starts_with('[') || it.host.parse::<IpAddr>().is_ok();
-        let label = names == Names::Socket && !it.host.contains('.');
-        address || label || it.host == "localhost"
+        address || it.host == "localhost"
     })
 }
 
@@ -110,15 +107,14 @@ mod tests {
     /// request's line; its fields; and what becomes of it.
     const TABLE: &str = "
         a program            | local  | no  | POST /reload  | host: localhost                                | in
-        at the socket        | socket | no  | POST /reload  | host: admin                                    | in
         elsewhere            | any    | no  | GET /status   | host: gw.example.com:9180                      | in
         no host              | local  | no  | GET /status   | accept: x                                      | name
         an address           | local  | no  | GET /status   | host: 127.0.0.1:9180                           | in
-        one of IPv6          | socket | no  | GET /status   | host: [::1]:9180                               | in
+        one of IPv6          | local  | no  | GET /status   | host: [::1]:9180                               | in
         a rebound name       | local  | no  | GET /status   | host: evil.example                             | name
-        the same, socket     | socket | no  | GET /         | host: evil.example:9180                        | name
-        begins like ours     | socket | no  | GET /         | host: localhost.evil.example                   | name
-        a label, loopback    | local  | no  | GET /status   | host: admin                                    | name
+        the same, the page   | local  | no  | GET /         | host: evil.example:9180                        | name
+        begins like ours     | local  | no  | GET /         | host: localhost.evil.example                   | name
+        of one label         | local  | no  | GET /status   | host: admin                                    | name
         typed                | local  | no  | GET /         | host: localhost; NAVIGATES; SITE: none         | in
         a link               | local  | no  | GET /         | host: localhost; NAVIGATES; SITE: cross-site   | in
         a link to data       | local  | no  | GET /status   | host: localhost; NAVIGATES; SITE: cross-site   | site
@@ -145,7 +141,6 @@ mod tests {
             let (who, names) = (cell(), cell());
             let names = match names {
                 "local" => Names::Local,
-                "socket" => Names::Socket,
                 _ => Names::Any,
             };
             let signed_in = cell() == "yes";

@@ -65,14 +65,16 @@ impl Desk {
         if !matches!(asked, (&Method::GET, None) | (&Method::DELETE, Some(_))) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n");
         }
-        let complain =
-            |status, error: String, hint| json(status, &Complaint::new(status, error, hint));
+        let complain = |status, error: String, hint| Complaint::new(status, error, hint).answer();
         if self.rules.borrow().policy.accounts.api_keys.is_none() {
             let hint = "write `accounts: { api_keys: {} }` into the policy";
             let error = "API keys are not followed".to_owned();
             return complain(StatusCode::CONFLICT, error, Some(hint));
         }
         let Some(key) = asked.1 else { return json(StatusCode::OK, &list(&self.guard)) };
+        if let Err(complaint) = self.may_change().await {
+            return complaint.answer();
+        }
         let why = query(request, "reason").unwrap_or_default();
         // What is no fingerprint could be the key: it is not said again.
         match key.parse::<Fingerprint>() {

@@ -29,17 +29,17 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// Answers the operator until the process takes nothing new. `tasks` has come to its end when the
 /// last answer has been written: whoever asked for an upgrade hears how it ended.
-pub(crate) async fn serve(socket: Socket, desk: Desk, leave: Leave, tasks: TaskTracker) {
+pub(crate) async fn serve(socket: Socket, desk: Desk, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             // What waits when another process serves is the other's.
             biased;
-            () = leave.retired() => return,
+            () = desk.leave.retired() => return,
             accepted = accept(&socket) => accepted,
         };
         match accepted {
             Ok((io, who)) => {
-                let (desk, leave) = (desk.clone(), leave.clone());
+                let (desk, leave) = (desk.clone(), desk.leave.clone());
                 tasks.spawn(async move {
                     let answer = move |request| {
                         let (desk, who) = (desk.clone(), who.clone());

@@ -72,10 +72,7 @@ impl Desk {
         if !self.rules.borrow().policy.accounts.follow_sessions() {
             let error = "sessions are not followed".to_owned();
             let hint = "write `accounts: { sessions: {} }` into the policy";
-            return json(
-                StatusCode::CONFLICT,
-                &Complaint::new(StatusCode::CONFLICT, error, Some(hint)),
-            );
+            return Complaint::new(StatusCode::CONFLICT, error, Some(hint)).answer();
         }
         let which = match (id, query(request, "user")) {
             (None, _) if *method == Method::GET => {
@@ -87,11 +84,13 @@ impl Desk {
                 Some(token) => Ended::One(token),
                 None => {
                     let error = format!("`{id}` is no session that is known");
-                    let complaint = Complaint::new(StatusCode::NOT_FOUND, error, None);
-                    return json(StatusCode::NOT_FOUND, &complaint);
+                    return Complaint::new(StatusCode::NOT_FOUND, error, None).answer();
                 }
             },
         };
+        if let Err(complaint) = self.may_change().await {
+            return complaint.answer();
+        }
         let why = query(request, "reason").unwrap_or_default();
         let sessions = self.guard.end_sessions(&which, who, &why);
         let durable = self.guard.settled().await;

@@ -1,16 +1,20 @@
 //! Asking a running gateway.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use gateway_config::{Answers, OPERATORS_SOCKET, Secret, System, load};
 use gateway_proxy::exchange;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
+    time::sleep,
 };
 use zeroize::Zeroizing;
 
@@ -19,6 +23,10 @@ use crate::audit::Operator;
 
 /// No answer of the admin listener is longer.
 const LONGEST: usize = 1 << 30;
+
+/// How often, and after how long, a gateway is asked again that is handing over to another process.
+const AGAIN: usize = 5;
+const MOMENT: Duration = Duration::from_secs(1);
 
 fn operator(gateway: &Running) -> anyhow::Result<Operator> {
     let Some(admin) = &gateway.admin else {
@@ -43,7 +51,8 @@ fn operator(gateway: &Running) -> anyhow::Result<Operator> {
     Ok(Operator::Tcp(address, gateway.token_file.as_ref().map(read).transpose()?))
 }
 
-/// Asks `path`, and gives the answer's status and body.
+/// Asks `path`, and gives the answer's status and body. A process that hands over to another one is
+/// asked again: then the other one answers.
 pub(super) async fn ask(
     gateway: &Running,
     method: Method,
@@ -60,17 +69,36 @@ pub(crate) async fn ask_operator(
     path: &str,
     body: Bytes,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
+    let mut again = AGAIN;
+    loop {
+        let what = (method.clone(), path, body.clone());
+        let answer = ask_once(operator, what).await?;
+        let (status, headers) = (answer.status(), answer.headers());
+        let later =
+            status == StatusCode::SERVICE_UNAVAILABLE && headers.contains_key(header::RETRY_AFTER);
+        if !later || again == 0 {
+            return Ok((status, answer.into_body()));
+        }
+        again -= 1;
+        sleep(MOMENT).await;
+    }
+}
+
+async fn ask_once(
+    operator: &Operator,
+    what: (Method, &str, Bytes),
+) -> anyhow::Result<Response<Bytes>> {
     match operator {
         Operator::Unix(socket) => {
             let io = UnixStream::connect(socket).await;
             let io =
                 io.with_context(|| format!("no gateway answers at unix:{}", socket.display()))?;
-            over(io, (method, path, body), None).await
+            over(io, what, None).await
         }
         Operator::Tcp(address, token) => {
             let io = TcpStream::connect(address).await;
             let io = io.with_context(|| format!("no gateway answers at {address}"))?;
-            over(io, (method, path, body), token.as_ref()).await
+            over(io, what, token.as_ref()).await
         }
     }
 }
@@ -79,15 +107,15 @@ async fn over(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     (method, path, body): (Method, &str, Bytes),
     token: Option<&Secret>,
-) -> anyhow::Result<(StatusCode, Bytes)> {
+) -> anyhow::Result<Response<Bytes>> {
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
     }
     let request = request.body(Full::new(body))?;
-    let (head, body) = exchange(io, request, LONGEST).await?.into_parts();
-    if head.status == StatusCode::UNAUTHORIZED {
+    let answer = exchange(io, request, LONGEST).await?;
+    if answer.status() == StatusCode::UNAUTHORIZED {
         bail!("the admin listener wants a token: name the policy with --config, or --token-file");
     }
-    Ok((head.status, body))
+    Ok(answer)
 }

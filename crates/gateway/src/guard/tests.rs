@@ -1,7 +1,9 @@
-use std::fs;
+use std::{fs, pin::pin};
 
+use futures_util::FutureExt;
 use gateway_certs::SystemClock;
 use gateway_config::{Answers, System, load};
+use gateway_edge::Leave;
 use gateway_telemetry::{Level, Log, Metrics};
 use proptest::prelude::*;
 use tokio_util::task::TaskTracker;
@@ -156,6 +158,28 @@ async fn the_ledger_is_let_go_to_another_process_and_taken_up_again() {
     for address in ["203.0.113.1/32", "203.0.113.2/32", "203.0.113.4/32"] {
         assert!(all.contains(&address.parse().unwrap()), "{address}: {all:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_to_be_changed_waits_until_it_is_known_whose_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, tasks) = (guard(folder.path()), TaskTracker::new());
+    let mut writing = Writing::begin(ours.clone(), tasks.clone());
+    let leave = Leave::new(&CancellationToken::new());
+    assert!(ours.is_ours(&leave).await);
+    writing.let_go().await;
+    let mut waits = pin!(ours.is_ours(&leave));
+    assert_eq!(waits.as_mut().now_or_never(), None);
+    writing.go_on();
+    assert!(waits.await, "the other one did not take over");
+    writing.let_go().await;
+    let mut waits = pin!(ours.is_ours(&leave));
+    assert_eq!(waits.as_mut().now_or_never(), None);
+    leave.retire();
+    assert!(!waits.await, "it did");
+    // A process that ends for no other carries out what it has begun.
+    let alone = guard(tempfile::tempdir().unwrap().path());
+    assert!(alone.is_ours(&leave).await);
 }
 
 #[tokio::test]

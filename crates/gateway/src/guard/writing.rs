@@ -1,5 +1,6 @@
 //! Whoever writes the ledger down, for as long as its file is this process's.
 
+use gateway_edge::Leave;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -30,10 +31,10 @@ impl Writing {
     /// are made from now on hold from memory.
     pub(crate) async fn let_go(&mut self) {
         if let Some((until, task)) = self.now.take() {
+            self.guard.ledger().lend(true);
             until.cancel();
             // A bug in it has been told, and there is nothing more to close.
             drop(task.await);
-            self.guard.ledger().lend(true);
         }
     }
 
@@ -43,6 +44,20 @@ impl Writing {
             self.guard.reopen();
             self.guard.ledger().lend(false);
             self.write();
+        }
+    }
+}
+
+impl Guard {
+    /// Whether what is remembered is this process's to change. While another one is about to take
+    /// over that is not known, and waited for: what was changed meanwhile would be lost.
+    pub(crate) async fn is_ours(&self, leave: &Leave) -> bool {
+        let mut lent = self.ledger().lent();
+        tokio::select! {
+            // A process that only ends carries out what is under way.
+            biased;
+            back = lent.wait_for(|lent| !lent) => back.is_ok(),
+            () = leave.retired() => false,
         }
     }
 }

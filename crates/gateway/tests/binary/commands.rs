@@ -1,6 +1,13 @@
 //! The commands: what they say and how they exit.
 
-use std::{fs, io::Write, net::SocketAddr, process::Stdio};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    os::unix::net::UnixListener,
+    process::Stdio,
+    thread,
+};
 
 use crate::house::{House, binary, command, text};
 
@@ -221,4 +228,25 @@ fn who_has_read_enough_may_go() {
     drop(child.stdout.take());
     let done = child.wait_with_output().unwrap();
     assert_eq!((done.status.code(), text(&done.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn a_gateway_that_hands_over_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let admin = format!("unix:{}", socket.display());
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+    thread::spawn(move || {
+        for answer in [busy, busy, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"] {
+            let mut io = listener.accept().unwrap().0;
+            let mut line = String::new();
+            BufReader::new(&io).read_line(&mut line).unwrap();
+            assert_eq!(line, "GET /bans HTTP/1.1\r\n");
+            io.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let done = command(&["bans", "list", "--admin", &admin]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stdout), "nobody is banned\n");
 }

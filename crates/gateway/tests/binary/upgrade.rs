@@ -130,6 +130,23 @@ fn three_upgrades_go_unnoticed() {
     let mut patient = connect(&house);
     answer(&mut patient).unwrap();
     let mut processes = vec![house.child.id()];
+    // And whoever bans meanwhile.
+    let (stop, config) = (Arc::<AtomicBool>::default(), house.file("policy.yaml"));
+    let (until_then, config) = (Arc::clone(&stop), config.display().to_string());
+    let banning = thread::spawn(move || {
+        let mut told = Vec::new();
+        for last in 1..=250 {
+            let address = format!("203.0.113.{last}");
+            let done = command(&["bans", "add", &address, "--reason", "x", "--config", &config]);
+            assert!(done.status.success(), "{}", text(&done.stderr));
+            assert_eq!(text(&done.stderr), "", "it is on disk");
+            told.push(address);
+            if until_then.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        (told, config)
+    });
     for _ in 0..3 {
         let before: Vec<u64> =
             callers.iter().map(|it| it.answered.load(Ordering::Relaxed)).collect();
@@ -144,6 +161,12 @@ fn three_upgrades_go_unnoticed() {
     for caller in callers {
         let (answered, failures) = caller.end();
         assert_eq!(failures, Vec::<String>::new(), "of {answered} calls");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let (told, config) = banning.join().unwrap();
+    let kept = text(&command(&["bans", "list", "--config", &config]).stdout);
+    for address in &told {
+        assert!(kept.contains(address), "{address} of {}: {kept}", told.len());
     }
     assert!(answer(&mut patient).unwrap(), "it is answered, and that was its last");
     processes.sort_unstable();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 use gateway_policy::Timestamp;
 use gateway_telemetry::{StateRecovered, StateWriteFailed, Telemetry};
 use ipnet::IpNet;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Ledger, locked};
@@ -147,11 +147,24 @@ impl Ledger {
         }
         self.journal.set_failing(false);
         self.journal.keep(&store, &telemetry, &stop, || self.everything()).await;
+        // Nobody waits for what nobody writes.
+        self.journal.set_failing(true);
     }
 
-    /// Says whether another process has the store: then nobody waits until something is written.
+    /// Says whether another process has the store, or is to have it as soon as what was taken down
+    /// so far is written.
     pub fn lend(&self, lent: bool) {
-        self.journal.set_failing(lent);
+        self.lent.send_replace(lent);
+        if !lent {
+            // Somebody writes again, as soon as it is their turn.
+            self.journal.set_failing(false);
+        }
+    }
+
+    /// Whether another process has the store, and what becomes of that.
+    #[must_use]
+    pub fn lent(&self) -> watch::Receiver<bool> {
+        self.lent.subscribe()
     }
 
     /// All that a store should keep.
