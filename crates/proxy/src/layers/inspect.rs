@@ -8,6 +8,7 @@ mod form;
 mod password;
 mod read;
 mod room;
+mod turns;
 mod webhook;
 
 use std::sync::Arc;

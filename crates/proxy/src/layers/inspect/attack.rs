@@ -12,12 +12,13 @@ use gateway_n8n::attacks::{Manner, Multipart, Unreadable, found_in, manner};
 use gateway_policy::{AttackId, Permit, Reaction, Reason, Refusal, Suspected, Watched};
 use gateway_telemetry::{AttackFound, AttackOutcome};
 use http::{HeaderMap, header};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
     super::budget::{is_dry, would_refuse},
     form,
     read::Most,
+    turns::Turns,
 };
 use crate::{Exchange, Failure};
 
@@ -47,9 +48,9 @@ fn asked<'p>(permit: &'p Permit, headers: &HeaderMap, how: Manner) -> Option<&'p
 
 /// The largest bodies that are read at once take this many threads: half of the machine stays for
 /// everybody else, however small what is packed may be, and they hold so many times `max_body` at most.
-static READERS: LazyLock<Semaphore> = LazyLock::new(|| {
+static READERS: LazyLock<Turns> = LazyLock::new(|| {
     let cores = available_parallelism().map_or(2, NonZero::get);
-    Semaphore::new((cores / 2).max(1))
+    Turns::new((cores / 2).max(1))
 });
 
 /// How long a body waits for its turn: many times what one takes.
@@ -97,7 +98,7 @@ async fn look(
     if body.len() <= SMALL && !headers.contains_key(header::CONTENT_ENCODING) {
         return Ok(look(asked, headers, body));
     }
-    let Ok(Ok(turn)) = timeout(TURN, READERS.acquire()).await else {
+    let Ok(Ok(turn)) = timeout(TURN, READERS.take(exchange.client().key)).await else {
         let stops = |it: &Watched| it.strict && it.reaction == Reaction::Block;
         if !asked.iter().any(stops) {
             // Where n8n has no flaw that is known, nobody is kept out so that something could be told.
