@@ -273,7 +273,7 @@ impl Desk {
         if self.guard.is_ours(&self.leave).await {
             return Ok(());
         }
-        let error = "another process has taken over".to_owned();
+        let error = "another process takes over, or the gateway stops".to_owned();
         Err(bans::Complaint::new(StatusCode::SERVICE_UNAVAILABLE, error, Some("ask again")))
     }
 

@@ -16,7 +16,7 @@ use tokio::{
     runtime::{self, Runtime},
     sync::{Mutex, mpsc, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -209,12 +209,10 @@ async fn serve(
         upgrade,
     };
     let because = control.work(signals).await;
+    let over = Instant::now() + settings.timeouts.drain;
     part(because, &leave, &said);
     let drained = drain(workers).await;
-    leave.end().cancel();
-    operators.close();
-    // Whoever asked for the upgrade hears that it is done.
-    drop(timeout(settings.timeouts.drain, operators.wait()).await);
+    part_from_operators(&operators, &leave, over).await;
     if because != Because::HandedOver {
         remove(&settings);
     }
@@ -239,6 +237,18 @@ fn part(because: Because, leave: &Leave, telemetry: &Telemetry) {
             leave.retire();
         }
     }
+}
+
+/// Completes the operator's answers, the one about an upgrade among them, until `over`. Who has come and
+/// is about to ask has a moment for it.
+async fn part_from_operators(operators: &TaskTracker, leave: &Leave, over: Instant) {
+    operators.close();
+    if !leave.end().is_cancelled() {
+        let moment = over.min(Instant::now() + FAREWELL);
+        drop(timeout_at(moment, operators.wait()).await);
+        leave.end().cancel();
+    }
+    drop(timeout_at(over, operators.wait()).await);
 }
 
 /// Sets whoever looks after the certificates to work.

@@ -148,8 +148,8 @@ impl Journal {
         self.failing.send_replace(failing);
     }
 
-    /// Writes what is taken down, until `stop` and everything is written or cannot be. If the store
-    /// loses what it kept, `everything` is written again.
+    /// Writes what is taken down, until `stop` and everything from before it is written or cannot be. If
+    /// the store loses what it kept, `everything` is written again.
     pub(crate) async fn keep(
         &self,
         store: &Arc<Mutex<Box<dyn Store>>>,
@@ -159,14 +159,17 @@ impl Journal {
     ) {
         let mut failing = false;
         loop {
+            // What was taken down before the end is in this batch; later there may be no end of it.
+            let last = stop.is_cancelled();
             let (batch, up_to) = self.take();
             if batch.is_empty() {
                 self.settle(up_to);
+                if last {
+                    return;
+                }
                 tokio::select! {
-                    // What was taken down before the end is written before the end.
-                    biased;
                     () = self.wake.notified() => continue,
-                    () = stop.cancelled() => return,
+                    () = stop.cancelled() => continue,
                 }
             }
             let batch = Arc::new(batch);
@@ -177,6 +180,9 @@ impl Journal {
                         self.set_failing(false);
                     }
                     self.settle(up_to);
+                    if last {
+                        return;
+                    }
                 }
                 Err(why) => {
                     let first = !std::mem::replace(&mut failing, true);

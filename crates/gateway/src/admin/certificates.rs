@@ -6,7 +6,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::{Desk, json, query, text};
+use super::{Desk, json, query, stopping, text};
 use crate::control::Order;
 
 impl Desk {
@@ -15,7 +15,7 @@ impl Desk {
         request: &Request<Incoming>,
         who: &str,
     ) -> Response<Full<Bytes>> {
-        let stopping = || {
+        let broken_off = || {
             let why = "broken off: the policy has changed, or the gateway stops; ask again\n";
             text(StatusCode::SERVICE_UNAVAILABLE, why)
         };
@@ -58,7 +58,7 @@ impl Desk {
                 return text(StatusCode::NOT_FOUND, "certificates, certificates/renew, …/revoke\n");
             }
         };
-        done.map_or_else(stopping, |outcomes| json(StatusCode::OK, &outcomes))
+        done.map_or_else(broken_off, |outcomes| json(StatusCode::OK, &outcomes))
     }
 
     /// Why nothing can be done for `host`, if it cannot.

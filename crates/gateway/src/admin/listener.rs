@@ -83,6 +83,8 @@ where
     let serving = builder.timer(TokioTimer::new()).serve_connection(TokioIo::new(io), service);
     let mut serving = pin!(serving);
     tokio::select! {
+        // What has come is read before the end is looked at.
+        biased;
         ended = serving.as_mut() => return ended,
         () = leave.end().cancelled() => serving.as_mut().graceful_shutdown(),
     }

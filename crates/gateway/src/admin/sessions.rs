@@ -74,10 +74,13 @@ impl Desk {
             let hint = "write `accounts: { sessions: {} }` into the policy";
             return Complaint::new(StatusCode::CONFLICT, error, Some(hint)).answer();
         }
+        if *method == Method::GET {
+            return json(StatusCode::OK, &list(&self.guard));
+        }
+        if let Err(complaint) = self.may_change().await {
+            return complaint.answer();
+        }
         let which = match (id, query(request, "user")) {
-            (None, _) if *method == Method::GET => {
-                return json(StatusCode::OK, &list(&self.guard));
-            }
             (None, Some(user)) => Ended::User(user),
             (None, None) => Ended::All,
             (Some(id), _) => match self.known(&id) {
@@ -88,9 +91,6 @@ impl Desk {
                 }
             },
         };
-        if let Err(complaint) = self.may_change().await {
-            return complaint.answer();
-        }
         let why = query(request, "reason").unwrap_or_default();
         let sessions = self.guard.end_sessions(&which, who, &why);
         let durable = self.guard.settled().await;

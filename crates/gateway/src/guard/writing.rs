@@ -1,10 +1,15 @@
 //! Whoever writes the ledger down, for as long as its file is this process's.
 
+use std::time::Duration;
+
 use gateway_edge::Leave;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Guard;
+
+/// How long a change waits for another process to take over.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The writing of the ledger: begun, broken off, taken up again.
 #[derive(Debug)]
@@ -54,10 +59,12 @@ impl Guard {
     pub(crate) async fn is_ours(&self, leave: &Leave) -> bool {
         let mut lent = self.ledger().lent();
         tokio::select! {
-            // A process that only ends carries out what is under way.
+            // A process that ends and has lent nothing carries out what is under way.
             biased;
             back = lent.wait_for(|lent| !lent) => back.is_ok(),
             () = leave.retired() => false,
+            // Whoever takes over, or the disk, is slow.
+            () = sleep(PATIENCE) => false,
         }
     }
 }

@@ -134,16 +134,17 @@ fn three_upgrades_go_unnoticed() {
     let (stop, config) = (Arc::<AtomicBool>::default(), house.file("policy.yaml"));
     let (until_then, config) = (Arc::clone(&stop), config.display().to_string());
     let banning = thread::spawn(move || {
-        let mut told = Vec::new();
-        for last in 1..=250 {
-            let address = format!("203.0.113.{last}");
+        let (mut told, mut next) = (Vec::new(), 1_u16);
+        while !until_then.load(Ordering::Relaxed) {
+            let [third, fourth] = next.to_be_bytes();
+            let address = format!("198.18.{third}.{fourth}");
             let done = command(&["bans", "add", &address, "--reason", "x", "--config", &config]);
             assert!(done.status.success(), "{}", text(&done.stderr));
-            assert_eq!(text(&done.stderr), "", "it is on disk");
-            told.push(address);
-            if until_then.load(Ordering::Relaxed) {
-                break;
+            // On a slow disk it may be said that it is not there yet.
+            if text(&done.stderr).is_empty() {
+                told.push(address);
             }
+            next += 1;
         }
         (told, config)
     });
@@ -165,9 +166,9 @@ fn three_upgrades_go_unnoticed() {
     stop.store(true, Ordering::Relaxed);
     let (told, config) = banning.join().unwrap();
     let kept = text(&command(&["bans", "list", "--config", &config]).stdout);
-    for address in &told {
-        assert!(kept.contains(address), "{address} of {}: {kept}", told.len());
-    }
+    let kept: Vec<&str> = kept.split_whitespace().collect();
+    let lost: Vec<_> = told.iter().filter(|it| !kept.contains(&it.as_str())).collect();
+    assert!(!told.is_empty() && lost.is_empty(), "{lost:?} of {}", told.len());
     assert!(answer(&mut patient).unwrap(), "it is answered, and that was its last");
     processes.sort_unstable();
     processes.dedup();
