@@ -80,7 +80,7 @@ async fn ends(client: &mut Client) -> bool {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(5), ending).await.is_ok()
+    timeout(Duration::from_secs(60), ending).await.is_ok()
 }
 
 #[tokio::test]

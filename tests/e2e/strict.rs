@@ -55,7 +55,7 @@ fn cases() -> Vec<Case<'static>> {
 async fn answers(io: &mut (impl tokio::io::AsyncRead + Unpin)) -> (String, bool) {
     let mut text = String::new();
     let mut bytes = vec![0; 4096];
-    let quiet = |text: &str| Duration::from_millis(if text.is_empty() { 5000 } else { 50 });
+    let quiet = |text: &str| Duration::from_millis(if text.is_empty() { 20_000 } else { 200 });
     while let Ok(read) = timeout(quiet(&text), io.read(&mut bytes)).await {
         let read = read.unwrap_or(0);
         text.push_str(&String::from_utf8_lossy(bytes.get(..read).unwrap()));

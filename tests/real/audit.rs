@@ -92,7 +92,8 @@ impl Audited {
     pub(crate) async fn stop(mut self) {
         self.n8n.kill().await;
         self.gateway.kill().await;
-        self.folder.close().unwrap();
+        // What they started may still write for a moment.
+        eventually("an empty folder", async || fs::remove_dir_all(self.folder.path()).ok()).await;
     }
 }
 

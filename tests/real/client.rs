@@ -213,7 +213,7 @@ pub(crate) async fn ask_n8n(port: u16, request: Request<Full<Bytes>>) -> Answer 
 pub(crate) async fn ask_operator(socket: &Path, path: &str) -> Option<Answer> {
     let stream = UnixStream::connect(socket).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-    let request = Request::get(path).header(header::HOST, "admin");
+    let request = Request::get(path).header(header::HOST, "localhost");
     let request = request.body(Full::<Bytes>::default()).unwrap();
     let answer = async { Some(Answer::read(sender.send_request(request).await.ok()?).await) };
     tokio::select! {

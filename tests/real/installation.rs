@@ -351,6 +351,7 @@ impl Installation {
     pub(crate) async fn stop(mut self) {
         self.n8n.kill().await;
         self.gateway.process.kill().await;
-        self.folder.close().unwrap();
+        // What they started may still write for a moment.
+        eventually("an empty folder", async || fs::remove_dir_all(self.folder.path()).ok()).await;
     }
 }

@@ -3,13 +3,13 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     thread,
     time::Duration,
 };
 
+pub(crate) use gateway_testkit::free_ports;
 use tokio::{
     process::{Child, Command},
     sync::{Mutex, MutexGuard},
@@ -53,12 +53,6 @@ pub(crate) fn given(variable: &str) -> PathBuf {
         panic!("{variable} is not set: run `cargo xtask test`")
     };
     PathBuf::from(path)
-}
-
-/// Ports that are free now, each another.
-pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// A running program. It ends with its owner; if that is because a test fails, it is heard first.

@@ -73,7 +73,7 @@ async fn packets_that_vanish_are_noticed_and_so_is_their_return() {
     let server = &mut node(&network, SERVER, &[&port.to_string()]);
     let server = Process::start("server", server, folder.path());
     eventually("a server", async || server.said().contains("listens").then_some(())).await;
-    let limits = "limits: { timeouts: { answer: 2s, stream: 2s } }\n";
+    let limits = "limits: { timeouts: { answer: 5s, stream: 5s } }\n";
     let command = network.command(given("N8N_GATEWAY_TEST_BINARY"));
     let gateway = Gateway::start_by(command, folder.path(), "n8n.test", port, limits).await;
     gateway.until_ready_is(200).await;

@@ -21,6 +21,7 @@ pub mod frames;
 mod gateway;
 mod identity;
 mod knife;
+mod ports;
 mod probe;
 
 pub use authority::FakeAuthority;
@@ -33,4 +34,5 @@ pub use frames::{Frame, Frames};
 pub use gateway::{Gateway, POLICY};
 pub use identity::{Authority, ClientIdentity};
 pub use knife::{Knife, Stroke, Way};
+pub use ports::{free_port, free_ports};
 pub use probe::{AnyCertificate, Dial, Probe};

@@ -13,7 +13,7 @@ use super::{
     stage::{Stage, Wish},
     visitor::{challenge, look},
 };
-use crate::processes::{Process, step, turn};
+use crate::processes::{PATIENCE, Process, step, turn};
 
 /// What testssl.sh finds and does not like, and why it may stay.
 const KNOWN: [(&str, &str); 2] = [
@@ -58,7 +58,8 @@ async fn testssl_finds_no_fault() {
     command.arg("--add-ca").arg(stage.pebble.root().await);
     command.arg("--jsonfile").arg(&file).arg(gateway.url()).current_dir(stage.folder.path());
     // It goes by what it finds, which is read below.
-    Process::start("testssl", &mut command, stage.folder.path()).end().await;
+    let mut testssl = Process::start("testssl", &mut command, stage.folder.path());
+    testssl.end_within(PATIENCE * 5).await;
     let found: Vec<Value> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
 
     for (name, expected) in EXPECTED {

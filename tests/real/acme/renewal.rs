@@ -10,7 +10,7 @@ use super::{
     stage::{Stage, Wish, certificate, now, orders, renewed, until, until_valid},
     visitor::{Caller, another, look},
 };
-use crate::processes::{eventually, step, turn};
+use crate::processes::{step, turn};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_one_replaces_the_old_one_and_restarts_keep_it() {
@@ -22,13 +22,11 @@ async fn a_new_one_replaces_the_old_one_and_restarts_keep_it() {
 
     step("renewed, while people call");
     let caller = Caller::start(gateway.port(), HOST);
-    eventually("a call", async || {
-        (look(gateway.port(), HOST).await.leaf == old.leaf).then_some(())
-    })
-    .await;
+    caller.has_called().await;
     renewed(&gateway, HOST).await;
     let new = another(gateway.port(), HOST, &old).await;
     stage.sees_valid(&gateway, HOST).await;
+    caller.has_called().await;
     let calls = caller.end().await;
     println!("-- {} calls", calls.answered);
     assert!(calls.failed.is_empty(), "{calls:?}");

@@ -11,6 +11,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -88,6 +89,8 @@ async fn dial(port: u16, host: &str, protocol: &[u8]) -> io::Result<TlsStream<Tc
 #[derive(Debug)]
 pub(super) struct Caller {
     calls: JoinHandle<Calls>,
+    /// How many were answered so far.
+    answered: watch::Receiver<usize>,
     stop: DropGuard,
 }
 
@@ -105,12 +108,14 @@ impl Caller {
     pub(super) fn start(port: u16, host: &'static str) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let (told, answered) = watch::channel(0);
         let calls = TaskTracker::new().spawn(async move {
             let mut calls = Calls::default();
             while !stopped.is_cancelled() {
                 match call(port, host).await {
                     Ok(leaf) => {
                         calls.answered += 1;
+                        told.send_replace(calls.answered);
                         if !calls.leaves.contains(&leaf) {
                             calls.leaves.push(leaf);
                         }
@@ -121,7 +126,14 @@ impl Caller {
             }
             calls
         });
-        Self { calls, stop: stop.drop_guard() }
+        Self { calls, answered, stop: stop.drop_guard() }
+    }
+
+    /// Waits for the next call that is answered.
+    pub(super) async fn has_called(&self) {
+        let (mut answered, before) = (self.answered.clone(), *self.answered.borrow());
+        let called = answered.wait_for(|answered| *answered > before);
+        timeout(PATIENCE, called).await.expect("a call").unwrap();
     }
 
     /// Lets it call no more.

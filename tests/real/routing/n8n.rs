@@ -126,7 +126,8 @@ impl Link {
         let asked: Vec<&Passed> = asked.collect();
         let plain = || asked.iter().filter(|it| !it.upgrade);
         let heads: Vec<u8> = plain().flat_map(|it| it.head()).collect();
-        self.stream.write_all(&heads).unwrap();
+        // If that is broken off, what has no answer is asked alone.
+        drop(self.stream.write_all(&heads));
         // Node's parser answers at once and out of turn: whose fault it was is asked again.
         let told = plain().map_while(|_| self.answer().filter(|it| it.kind != "parser"));
         let answers: Vec<Answer> = told.collect();

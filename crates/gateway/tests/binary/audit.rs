@@ -233,7 +233,7 @@ fn streaming() -> SocketAddr {
                 io.write_all(begun.as_bytes()).unwrap();
                 for part in parts {
                     io.write_all(format!("{:x}\r\n{part}\r\n", part.len()).as_bytes()).unwrap();
-                    thread::sleep(std::time::Duration::from_millis(300));
+                    thread::sleep(std::time::Duration::from_secs(1));
                 }
                 drop(io.write_all(b"0\r\n\r\n"));
             });

@@ -13,7 +13,7 @@ use seccompiler::{SeccompAction, SeccompFilter, apply_filter};
 use serde_json::Value;
 
 use crate::{
-    house::{House, binary, command, text},
+    house::{House, binary, command, copy_program, text},
     running::status,
 };
 
@@ -199,7 +199,7 @@ fn it_needs_no_root() {
             chown(folder, Some(nobody), Some(nobody)).unwrap();
             // Its own user cannot reach everybody's build folder.
             let program = binary.path().join("n8n-gateway");
-            fs::copy(env!("CARGO_BIN_EXE_n8n-gateway"), &program).unwrap();
+            copy_program(&program);
             chown(binary.path(), Some(nobody), Some(nobody)).unwrap();
             let mut other = Command::new(program);
             other.args(command.get_args()).uid(nobody).gid(nobody);

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -13,6 +13,13 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+pub(crate) use self::ports::free_port;
+
+// The kit itself is made of the program that is tested here.
+#[expect(dead_code, unreachable_pub, clippy::expect_used, reason = "as the kit has it")]
+#[path = "../../../testkit/src/ports.rs"]
+mod ports;
 
 /// Longer than anything here takes; only a hang meets it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +36,21 @@ pub(crate) fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_n8n-gateway"))
 }
 
+/// Copies the program to `to`, to be run there.
+pub(crate) fn copy_program(to: &Path) {
+    // By a process that has ended: whatever another test starts meanwhile could hold a file that was
+    // written here, and such a file cannot be run.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_n8n-gateway")).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
+/// Writes a script to `to`, to be run there; by another process, as above.
+pub(crate) fn write_program(to: &Path, script: &str) {
+    let write = "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\"";
+    let written = Command::new("sh").args(["-c", write]).arg(to).arg(script).status();
+    assert!(written.unwrap().success());
+}
+
 /// Runs a command of the program to its end.
 pub(crate) fn command(arguments: &[&str]) -> Output {
     binary().args(arguments).output().unwrap()
@@ -36,11 +58,6 @@ pub(crate) fn command(arguments: &[&str]) -> Output {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A free port. Nobody else here asks for a given one, so it stays free long enough.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// An n8n that answers everything with 200 and counts the bytes of bodies; one thread a
