@@ -168,9 +168,10 @@ impl Journal {
                     return;
                 }
                 tokio::select! {
-                    () = self.wake.notified() => continue,
-                    () = stop.cancelled() => continue,
+                    () = self.wake.notified() => {}
+                    () = stop.cancelled() => {}
                 }
+                continue;
             }
             let batch = Arc::new(batch);
             match write(store, &batch).await {

@@ -1,13 +1,23 @@
 //! The whole gateway: each example with its own entry alone in force, and what the policy, n8n's
 //! release and what cannot be read make of it.
 
-use std::{collections::BTreeMap, io::Write};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, available_parallelism},
+};
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use gateway_testkit::{Example, Gateway, Response};
 use serde_json::Value;
+use tokio::runtime::Builder;
 
 const STRANGER: &str = "203.0.113.9";
 
@@ -269,19 +279,63 @@ async fn what_n8n_does_not_read_is_refused_only_where_a_flaw_is() {
     }
 }
 
+const PACKED: &str = "POST /webhook/x\ncontent-type: application/json\ncontent-encoding: gzip";
+
+fn packed(body: &str) -> Bytes {
+    let mut zip = GzEncoder::new(Vec::new(), Compression::best());
+    zip.write_all(body.as_bytes()).unwrap();
+    zip.finish().unwrap().into()
+}
+
+/// Has as many bodies read at once as may be, until `done`.
+async fn crowd(done: &AtomicBool) {
+    let gateway = Gateway::start(&policy("{ mode: block }")).unwrap();
+    let long = packed(&format!("{{\"a\":\"{}\"}}", "x".repeat(2 << 20)));
+    let cores = available_parallelism().map_or(2, NonZero::get);
+    let send = async |n: usize| {
+        while !done.load(Ordering::Relaxed) {
+            let mut client = gateway.client(&format!("198.51.100.{}", n % 250)).await;
+            client.ask_with(PACKED, long.clone()).await;
+        }
+    };
+    futures_util::future::join_all((0..cores).map(send)).await;
+}
+
+/// Nor where no flaw of this n8n is known to be behind it.
+#[tokio::test(start_paused = true)]
+async fn an_attack_that_gets_no_turn_to_be_read_does_not_pass() {
+    let mut gateway = Gateway::start(&policy("{}")).unwrap();
+    gateway.n8n_is("2.40.7");
+    let attack = packed(r#"{"__proto__":1}"#);
+    let mut client = gateway.client(STRANGER).await;
+    assert_eq!(client.ask_with(PACKED, attack.clone()).await.status, 403, "with its turn");
+    let done = Arc::<AtomicBool>::default();
+    let others = Arc::clone(&done);
+    let others = thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(crowd(&others));
+    });
+    // The clock goes on while nothing else does: a turn that is not there is waited for in no time.
+    let mut status = 403;
+    while status == 403 && !others.is_finished() {
+        let mut client = gateway.client(STRANGER).await;
+        status = client.ask_with(PACKED, attack.clone()).await.status.as_u16();
+    }
+    done.store(true, Ordering::Relaxed);
+    others.join().unwrap();
+    assert_eq!(status, 503);
+}
+
 /// A small body can be packed so that it is as large as any: such bodies wait for their turns.
 #[tokio::test]
 async fn what_is_packed_small_is_read_a_few_at_a_time() {
     let gateway = Gateway::start(&policy("{ mode: block }")).unwrap();
-    let mut zip = GzEncoder::new(Vec::new(), Compression::best());
-    zip.write_all(format!("{{\"a\":\"{}\"}}", "x".repeat(2 << 20)).as_bytes()).unwrap();
-    let packed = Bytes::from(zip.finish().unwrap());
     // No longer than that: other tests' bodies wait for the same turns.
-    assert!(packed.len() < 32 << 10);
-    let lines = "POST /webhook/x\ncontent-type: application/json\ncontent-encoding: gzip";
+    let long = packed(&format!("{{\"a\":\"{}\"}}", "x".repeat(2 << 20)));
+    assert!(long.len() < 32 << 10);
     let send = async |n: u8| {
         let mut client = gateway.client(&format!("203.0.113.{n}")).await;
-        client.ask_with(lines, packed.clone()).await.status.as_u16()
+        client.ask_with(PACKED, long.clone()).await.status.as_u16()
     };
     let all = futures_util::future::join_all((0..8).map(send)).await;
     assert!(all.iter().all(|it| [200, 503].contains(it)), "{all:?}");

@@ -129,10 +129,11 @@ impl Caller {
         Self { calls, answered, stop: stop.drop_guard() }
     }
 
-    /// Waits for the next call that is answered.
+    /// Waits for the next call that is begun, and answered.
     pub(super) async fn has_called(&self) {
         let (mut answered, before) = (self.answered.clone(), *self.answered.borrow());
-        let called = answered.wait_for(|answered| *answered > before);
+        // The one that is under way does not count.
+        let called = answered.wait_for(|answered| *answered > before + 1);
         timeout(PATIENCE, called).await.expect("a call").unwrap();
     }
 
